@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from django.conf import settings
+from django.contrib.auth.models import AbstractUser
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class User(AbstractUser):
+    """A person who signs in; made by an administrator, never by self-registration."""
+
+    real_name = models.CharField(_("real name"), max_length=50, blank=True)
+    last_login_ip = models.GenericIPAddressField(_("last login from"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("user")
+        verbose_name_plural = _("users")
+        db_table = "platform_user"
+
+    def get_full_name(self) -> str:
+        return self.real_name or self.username
+
+
+class AccountGrant(models.Model):
+    """Limits a user to the accounts granted; a user without any grant sees all accounts."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.CASCADE,
+        related_name="account_grants",
+        verbose_name=_("user"),
+    )
+    account = models.ForeignKey(
+        "storage_app.Account",
+        on_delete=models.CASCADE,
+        related_name="grants",
+        verbose_name=_("account"),
+    )
+
+    class Meta:
+        verbose_name = _("account grant")
+        verbose_name_plural = _("account grants")
+        constraints = (
+            models.UniqueConstraint(
+                fields=("user", "account"), name="grant_once_per_user_and_account"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.user} → {self.account}"

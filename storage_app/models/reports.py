@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class ReportKind(models.TextChoices):
+    IMPORT = "import", _("Import")
+    VERIFY = "verify", _("Comparison of stores")
+    KLINES = "klines", _("Quality of bars")
+    BACKUP = "backup", _("Backup")
+
+
+class Report(models.Model):
+    """The stored outcome of a job: counts in `summary`, a row per finding in `findings`."""
+
+    kind = models.CharField(_("kind"), max_length=20, choices=ReportKind)
+    started_at = models.DateTimeField(_("started at"))
+    finished_at = models.DateTimeField(_("finished at"), null=True, blank=True)
+    is_clean = models.BooleanField(_("clean"), default=False)
+    actor = models.CharField(_("started by"), max_length=150)
+    summary = models.JSONField(_("summary"), default=dict)
+    findings = models.JSONField(_("findings"), default=list)
+
+    class Meta:
+        verbose_name = _("report")
+        verbose_name_plural = _("reports")
+        ordering = ("-started_at",)
+        default_permissions = ("view",)
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} {self.started_at:%Y-%m-%d %H:%M}"

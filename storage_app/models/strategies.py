@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from django.conf import settings
+from django.core.validators import MinLengthValidator, RegexValidator
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from storage_app.contract import types
+
+
+class StrategyType(models.TextChoices):
+    WENCAI = types.StrategyType.WENCAI.value, _("Wencai (问财)")
+    REMOTE = types.StrategyType.REMOTE.value, _("Remote signal")
+    TECHNICAL = types.StrategyType.TECHNICAL.value, _("Technical")
+    OTHER = types.StrategyType.OTHER.value, _("Other")
+
+
+class StrategyStatus(models.TextChoices):
+    TESTING = "testing", _("Testing")
+    ACTIVE = "active", _("Active")
+    INACTIVE = "inactive", _("Retired")
+
+
+class Strategy(models.Model):
+    """A trading strategy; its parameters are immutable versions, one of them active."""
+
+    strategy_name = models.CharField(
+        _("name"), max_length=100, unique=True, validators=[MinLengthValidator(3)]
+    )
+    strategy_code = models.CharField(
+        _("code"),
+        max_length=50,
+        unique=True,
+        validators=[RegexValidator(r"^[a-z0-9_]+$")],
+        help_text=_("Lower-case letters, digits and '_'."),
+    )
+    strategy_type = models.CharField(_("type"), max_length=20, choices=StrategyType)
+    version = models.CharField(
+        _("program version"),
+        max_length=20,
+        validators=[RegexValidator(r"^\d+\.\d+\.\d+$")],
+        help_text=_("x.y.z, the version of the program, not of its parameters."),
+    )
+    status = models.CharField(
+        _("status"), max_length=10, choices=StrategyStatus, default=StrategyStatus.TESTING
+    )
+    description = models.TextField(_("description"), blank=True)
+    active_version = models.ForeignKey(
+        "storage_app.ParamVersion",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        editable=False,
+        related_name="+",
+        verbose_name=_("active parameter version"),
+    )
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    updated_at = models.DateTimeField(_("updated at"), auto_now=True)
+
+    class Meta:
+        verbose_name = _("strategy")
+        verbose_name_plural = _("strategies")
+        ordering = ("strategy_name",)
+        default_permissions = ("add", "change", "view")
+
+    def __str__(self) -> str:
+        return self.strategy_name
+
+
+class ParamVersion(models.Model):
+    """A whole set of parameters as it was saved; never changed, never deleted."""
+
+    strategy = models.ForeignKey(
+        Strategy, on_delete=models.PROTECT, related_name="versions", verbose_name=_("strategy")
+    )
+    version = models.PositiveIntegerField(_("version"))
+    params = models.JSONField(_("parameters"))
+    remark = models.CharField(_("remark"), max_length=200, blank=True)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("user"),
+    )
+    actor = models.CharField(
+        _("saved by"), max_length=150, help_text=_("User name, or trader@HOST for a program.")
+    )
+    created_at = models.DateTimeField(_("saved at"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("parameter version")
+        verbose_name_plural = _("parameter versions")
+        ordering = ("strategy", "-version")
+        default_permissions = ("add", "view")
+        constraints = (
+            models.UniqueConstraint(
+                fields=("strategy", "version"), name="param_version_once_per_strategy"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.strategy} v{self.version}"

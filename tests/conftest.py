@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import shutil
+from datetime import datetime
+
+import pytest
+
+from tests import servers
+from trades_app.market import clock
+from trades_app.schema import TABLES
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix):
+    """Start the database servers before pytest-django makes the test databases on them."""
+    from django.conf import settings
+
+    if "mysql" in settings.DATABASES["default"]["ENGINE"]:
+        servers.MARIADB.start()
+    servers.CLICKHOUSE.start()
+
+
+@pytest.fixture(scope="session")
+def redis_server():
+    servers.REDIS.start()
+    return servers.REDIS
+
+
+@pytest.fixture
+def redis(redis_server):
+    """An empty Redis; yields the raw connection of the position store."""
+    from django_redis import get_redis_connection
+
+    redis_server.start()
+    connection = get_redis_connection("positions")
+    connection.flushdb()
+    return connection
+
+
+@pytest.fixture
+def clickhouse(transactional_db_clickhouse):
+    """Empty ClickHouse tables, since ClickHouse cannot roll a test back."""
+    return transactional_db_clickhouse
+
+
+@pytest.fixture
+def transactional_db_clickhouse(django_db_setup, django_db_blocker):
+    from django.db import connections
+
+    with django_db_blocker.unblock():
+        servers.CLICKHOUSE.start()
+        connection = connections["clickhouse"]
+        with connection.cursor() as cursor:
+            for table in TABLES:
+                cursor.execute(f"TRUNCATE TABLE {table.name}")
+        yield connection
+
+
+@pytest.fixture
+def data_dir(settings):
+    """An empty DATA_DIR."""
+    shutil.rmtree(settings.DATA_DIR, ignore_errors=True)
+    settings.DATA_DIR.mkdir(parents=True)
+    return settings.DATA_DIR
+
+
+@pytest.fixture
+def trading_morning():
+    """Hold the clock at 2026-03-02 09:31, a Monday on which the exchange trades."""
+    moment = datetime(2026, 3, 2, 9, 31, tzinfo=clock.SHANGHAI)
+    with clock.pinned(moment):
+        yield moment
