@@ -20,25 +20,25 @@ class Table:
     order_by: str
     shard_by: str
 
-    def create_statements(self) -> list[str]:
+    def create_statements(self) -> tuple[str, ...]:
         cluster = settings.CLICKHOUSE_CLUSTER
         if not cluster:
-            return [self._create(self.name, f"ReplacingMergeTree({self.version_column})")]
-        return [
+            return (self._create(self.name, f"ReplacingMergeTree({self.version_column})"),)
+        return (
             self._create(f"{self.name}_local", self._replicated_engine(), cluster),
             f"CREATE TABLE IF NOT EXISTS {self.name} ON CLUSTER '{cluster}' AS {self.name}_local "
             f"ENGINE = Distributed('{cluster}', currentDatabase(), {self.name}_local, "
             f"{self.shard_by})",
-        ]
+        )
 
-    def drop_statements(self) -> list[str]:
+    def drop_statements(self) -> tuple[str, ...]:
         cluster = settings.CLICKHOUSE_CLUSTER
         if not cluster:
-            return [f"DROP TABLE IF EXISTS {self.name}"]
-        return [
+            return (f"DROP TABLE IF EXISTS {self.name}",)
+        return tuple(
             f"DROP TABLE IF EXISTS {name} ON CLUSTER '{cluster}' SYNC"
             for name in (self.name, f"{self.name}_local")
-        ]
+        )
 
     def _replicated_engine(self) -> str:
         return (

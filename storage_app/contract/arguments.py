@@ -109,13 +109,19 @@ def parse_volume(value: int) -> int:
     return parse_whole(value, "volume (shares)", least=1)
 
 
-def parse_rows(value: int | None) -> int | None:
-    return None if value is None else parse_whole(value, "number of rows", least=1)
+def parse_remaining(value: int) -> int:
+    return parse_whole(value, "remaining volume (shares)")
 
 
-def parse_date(value: date | int | str | None) -> date | None:
-    if value is None:
-        return None
+def parse_rows(value: int) -> int:
+    return parse_whole(value, "number of rows", least=1)
+
+
+def parse_version(value: int) -> int:
+    return parse_whole(value, "parameter version", least=1)
+
+
+def parse_date(value: date | int | str) -> date:
     with _refusing():
         return clock.parse_date(value)
 

@@ -49,6 +49,12 @@ class Adjust(StrEnum):
     HFQ = "hfq"
 
 
+class Period(StrEnum):
+    DAY = "day"
+    MONTH = "month"
+    YEAR = "year"
+
+
 class PositionFlag(StrEnum):
     """Why a person should look at a position; empty when nobody has to."""
 
