@@ -16,7 +16,12 @@ What differs from a ClickHouse server:
 * no query log, no replication, no TLS.
 
 Durability: an acknowledged insert survives the death of the process. With
-`--fsync`, the default, it survives a power cut too, at 2 to 4 ms per insert.
+`--fsync`, the default, it survives a power cut too, at 2 to 3 ms per insert
+(one row: 7 ms instead of 5). An insert reaches the engine only when the client
+has sent all of its rows.
+
+Memory: 120 to 170 MB when ready and 170 to 200 MB once used, 1 MB per connection;
+`--max-memory` bounds what queries take on top.
 """
 
 from __future__ import annotations

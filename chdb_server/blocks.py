@@ -52,10 +52,11 @@ def skip_block_info(inflow: Inflow) -> None:
         inflow.skip(1 if field == 1 else 4)
 
 
-def copy_block(inflow: Inflow, sink: Sink) -> Header:
-    """Move one block without block info to the sink; return its header.
+def copy_block(inflow: Inflow, sink: Sink, types: tuple[str, ...] = ()) -> Header:
+    """Move one block without block info to the sink; return its header as it came.
 
-    The block that ends a sequence is read but not written.
+    `types` replaces the names of the types. The block that ends a sequence is
+    read but not written.
     """
     count, rows = inflow.varint(), inflow.varint()
     if count > _MOST_COLUMNS or rows > _MOST_ROWS:
@@ -63,17 +64,25 @@ def copy_block(inflow: Inflow, sink: Sink) -> Header:
     if not count:
         return Header((), rows)
     sink.write(wire.varint(count) + wire.varint(rows))
-    with inflow.copying(sink):
-        columns = tuple(_copy_column(inflow, rows) for _ in range(count))
-    return Header(columns, rows)
+    given = types or (None,) * count
+    return Header(tuple(_copy_column(inflow, sink, rows, name) for name in given), rows)
 
 
-def _copy_column(inflow: Inflow, rows: int) -> Column:
+def _copy_column(inflow: Inflow, sink: Sink, rows: int, given: str | None) -> Column:
     column = Column(inflow.text(_LONGEST_NAME), inflow.text(_LONGEST_NAME))
     kind = parse(column.type)
     require_supported(kind)
-    skip_column(inflow, kind, rows)
+    sink.write(wire.string(column.name) + wire.string(given or column.type))
+    with inflow.copying(sink):
+        skip_column(inflow, kind, rows)
     return column
+
+
+def retyped(block: bytes, columns: tuple[Column, ...]) -> bytes:
+    """Return the block with the types of `columns`, which must be stored alike."""
+    copied = BytesIO()
+    copy_block(wire.inflow_of(block), copied, tuple(column.type for column in columns))
+    return copied.getvalue()
 
 
 def empty_block(columns: tuple[Column, ...]) -> bytes:

@@ -17,7 +17,7 @@ _LONGEST_TABLE_NAME = 1 << 16
 
 
 class Channel:
-    """Not safe for two threads, except `peer_is_waiting`."""
+    """Not safe for two threads, except `wants_stop` and `hang_up`."""
 
     def __init__(self, connection: socket.socket, timeout: float) -> None:
         self._socket = connection
@@ -31,25 +31,33 @@ class Channel:
         self._is_compressed = False
         self._method = Method.LZ4
 
-    def next_kind(self) -> int:
-        """Wait for a packet, for ever if need be, and return its kind."""
-        while not self.inflow.buffered:
-            self._poll.poll()
-            self.inflow.peek()
+    def next_kind(self, within: float | None = None) -> int:
+        """Wait for a packet, for ever unless told, and return its kind."""
+        if not self.inflow.buffered:
+            timeout = None if within is None else within * 1000
+            if not self._poll.poll(timeout):
+                raise PeerGone("the client sent nothing")
         return self.inflow.varint()
-
-    def peer_is_waiting(self) -> bool:
-        """Say whether the client sent something, or hung up, while it should listen."""
-        if self.inflow.buffered:
-            return True
-        return bool(self._poll.poll(0))
 
     def take_cancel(self) -> bool:
         """Consume a cancel packet if one has arrived."""
-        if not self.peer_is_waiting() or self.inflow.peek() != FromClient.CANCEL:
+        if not self.inflow.buffered and not self._poll.poll(0):
+            return False
+        if self.inflow.peek() != FromClient.CANCEL:
             return False
         self.inflow.byte()
         return True
+
+    def wants_stop(self) -> bool:
+        """Say whether the client cancelled or hung up, leaving the packet where it is."""
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        if not poll.poll(0):
+            return False
+        try:
+            return self._socket.recv(1, socket.MSG_PEEK) in (b"", bytes([FromClient.CANCEL]))
+        except OSError:
+            return True
 
     def read_query(self) -> packets.Query:
         query = packets.read_query(self.inflow)
@@ -70,10 +78,16 @@ class Channel:
 
     def send_block(self, block: bytes, then: bytes = b"") -> None:
         """Send a block that has no block info, and packets after it."""
-        content = BLOCK_INFO + block
         if self._is_compressed:
-            content = pack(content, self._method)
-        self.send(packets.data_prefix() + content + then)
+            block = pack(BLOCK_INFO + block, self._method)
+            head = packets.data_prefix()
+        else:
+            head = packets.data_prefix() + BLOCK_INFO
+        if len(block) < _PIECE:
+            self.send(head + block + then)
+        else:
+            for part in (head, block, then):
+                self.send(part)
 
     def send(self, data: bytes) -> None:
         try:

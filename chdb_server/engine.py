@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import StringIO
 from itertools import count
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import NamedTemporaryFile, TemporaryFile
 from typing import Any
 
 from chdb_server.errors import EngineUnavailable, QueryError, engine_error
@@ -21,6 +23,8 @@ from chdb_server.statements import literal, quoted
 
 # Rows that clients send wait here, in the engine's own directory, until all have come.
 _INBOX = "inbox"
+_ERROR_STREAM = 2
+_LOCKED = "another process has it open"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +43,11 @@ class Link:
     `tag` names it in `system.processes`. For one thread at a time.
     """
 
-    def __init__(self, connection: Any, tag: str, inbox: Path) -> None:
+    def __init__(self, connection: Any, tag: str, inbox: Path, defaults: dict[str, str]) -> None:
         self._connection = connection
         self.tag = tag
         self.inbox = inbox
+        self.defaults = defaults
         self.run(f"SET log_comment = {literal(tag)}")
 
     def run(self, sql: str, output_format: str = "Native") -> bytes:
@@ -57,7 +62,7 @@ class Link:
         lines = self.run(sql, "JSONCompactEachRow").splitlines()
         return [json.loads(line) for line in lines]
 
-    def stream(self, sql: str) -> Iterator[Chunk]:
+    def stream(self, sql: str) -> Generator[Chunk, None, None]:
         """Yield the answer of a SELECT block by block; closing the iterator cancels it."""
         try:
             with self._connection.send_query(_encoded(sql), "Native") as result:
@@ -88,7 +93,11 @@ class Engine:
 
     def connect(self) -> Link:
         tag = f"client-{next(self._numbers)}"
-        return Link(self._connect(self._connection_string), tag, self._inbox)
+        try:
+            connection = self._connect(self._connection_string)
+            return Link(connection, tag, self._inbox, self._options.session_defaults())
+        except RuntimeError as error:
+            raise engine_error(error) from error
 
     def version(self) -> ServerVersion:
         [[text]] = self._control.rows("SELECT version()")
@@ -109,11 +118,28 @@ class Engine:
             self._control.close()
 
     def _open(self) -> Link:
+        with _native_errors() as said:
+            try:
+                return self.connect()
+            except QueryError as error:
+                cause = error
+        reason = _LOCKED if "Cannot lock" in said.getvalue() else str(cause)
+        raise EngineUnavailable(f"cannot open {self._options.path}: {reason}") from cause
+
+
+@contextmanager
+def _native_errors() -> Iterator[StringIO]:
+    """Collect what native code writes to the error stream; it tells why opening fails."""
+    said, kept = StringIO(), os.dup(_ERROR_STREAM)
+    with TemporaryFile("w+", encoding="utf-8", errors="replace") as file:
+        os.dup2(file.fileno(), _ERROR_STREAM)
         try:
-            return self.connect()
-        except (RuntimeError, QueryError) as error:
-            reason = "another process has it open, or it cannot be read"
-            raise EngineUnavailable(f"cannot open {self._options.path}: {reason}") from error
+            yield said
+        finally:
+            os.dup2(kept, _ERROR_STREAM)
+            os.close(kept)
+            file.seek(0)
+            said.write(file.read())
 
 
 def _encoded(sql: str) -> bytes:
@@ -136,7 +162,7 @@ def _configuration_file(options: EngineOptions) -> Iterator[Path]:
 
 def _chdb_connection_class() -> Any:
     """Import chDB without the data frame libraries, which cost 45 MB and are not used here."""
-    modules: dict[str, Any] = sys.modules  # type: ignore[assignment]
+    modules: dict[str, Any] = sys.modules
     hidden = [name for name in ("pyarrow", "pandas") if name not in modules]
     modules.update(dict.fromkeys(hidden))
     try:

@@ -9,8 +9,14 @@ from urllib.parse import urlencode
 _MEBIBYTE = 1 << 20
 
 # Statements behave as on a ClickHouse server: chDB would queue inserts, take
-# `1 + 1` for a query, and break the lines of long type names.
-SESSION_DEFAULTS = {"async_insert": "0", "implicit_select": "0", "print_pretty_type_names": "0"}
+# `1 + 1` for a query, break the lines of long type names, and map files that
+# it reads into memory, all of a large insert at once.
+_SESSION_DEFAULTS = {
+    "async_insert": "0",
+    "implicit_select": "0",
+    "print_pretty_type_names": "0",
+    "storage_file_read_method": "pread",
+}
 
 # A single machine's share of what the engine takes for a dedicated server; the
 # caches fill only as they are used.
@@ -34,10 +40,13 @@ class EngineOptions:
     fsync: bool = True
 
     def connection_string(self, config_file: Path) -> str:
-        settings = {**SESSION_DEFAULTS, "config-file": str(config_file)}
-        if self.max_threads:
-            settings["max_threads"] = str(self.max_threads)
+        settings = {**self.session_defaults(), "config-file": str(config_file)}
         return f"{self.path}?{urlencode(settings, safe='/')}"
+
+    def session_defaults(self) -> dict[str, str]:
+        """Return the settings every session starts with."""
+        threads = {"max_threads": str(self.max_threads)} if self.max_threads else {}
+        return {**_SESSION_DEFAULTS, **threads}
 
     def configuration(self) -> str:
         """Return the engine's XML configuration."""

@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 
 from chdb_server.engine import Link
-from chdb_server.errors import UNKNOWN_SETTING, QueryError
-from chdb_server.options import SESSION_DEFAULTS
-from chdb_server.packets import Setting
-from chdb_server.statements import assigned_settings, literal
+from chdb_server.errors import READONLY, UNKNOWN_SETTING, QueryError, query_error
+from chdb_server.packets import Query, Setting
+from chdb_server.statements import assigned_settings, first_word, literal
 
 logger = logging.getLogger(__name__)
 
-# The link names itself with it, to be found when a query is to be stopped.
-_OWN = frozenset({"log_comment"})
+# Not for the engine: the link names itself with the first, to be found when a
+# query is to be stopped; with the second no setting could be changed any more.
+_OWN = frozenset({"log_comment", "readonly"})
+_READING = ("SELECT", "WITH", "FROM", "SHOW", "DESCRIBE", "DESC", "EXPLAIN", "EXISTS", "")
 
 
 class QuerySettings:
@@ -26,7 +27,7 @@ class QuerySettings:
     def __init__(self, link: Link) -> None:
         self._link = link
         self._applied: dict[str, str] = {}
-        self._chosen = {name: literal(value) for name, value in SESSION_DEFAULTS.items()}
+        self._chosen = {name: literal(value) for name, value in link.defaults.items()}
 
     def apply(self, settings: tuple[Setting, ...]) -> None:
         wanted = {s.name: s for s in settings if s.name not in _OWN}
@@ -59,7 +60,12 @@ class QuerySettings:
         self._link.run(f"SET {name} = {value}")
 
 
+def check_readonly(query: Query) -> None:
+    """Refuse a statement that changes something if the query's settings say `readonly`."""
+    values = [setting.value for setting in query.settings if setting.name == "readonly"]
+    if values not in ([], ["0"]) and first_word(query.text) not in _READING:
+        raise query_error(READONLY, "Cannot execute query in readonly mode", "READONLY")
+
+
 def unknown_setting(name: str) -> QueryError:
-    return QueryError(
-        UNKNOWN_SETTING, f"{QueryError.name}: Unknown setting {name!r} (UNKNOWN_SETTING)"
-    )
+    return query_error(UNKNOWN_SETTING, f"Unknown setting {name!r}", "UNKNOWN_SETTING")

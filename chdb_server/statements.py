@@ -9,9 +9,7 @@ from dataclasses import dataclass
 _SKIPPED = r"\s+|--[^\n]*|#[! ][^\n]*|/\*.*?\*/"
 _STRING = r"'(?:[^'\\]|\\.|'')*'"
 _NAME = r"`(?:[^`\\]|\\.|``)*`|\"(?:[^\"\\]|\\.|\"\")*\"|[A-Za-z_][A-Za-z0-9_]*"
-_TOKEN = re.compile(
-    f"(?P<skipped>{_SKIPPED})|(?P<string>{_STRING})|(?P<name>{_NAME})|.", re.DOTALL
-)
+_TOKEN = re.compile(f"(?P<skipped>{_SKIPPED})|(?P<string>{_STRING})|(?P<name>{_NAME})|.", re.DOTALL)
 _FORMAT_CLAUSE = re.compile(r"\bFORMAT\s+[A-Za-z]\w*[\s;]*\Z", re.IGNORECASE)
 _OUTFILE_CLAUSE = re.compile(r"\bINTO\s+OUTFILE\s+'[^']*'", re.IGNORECASE)
 _ASSIGNMENT = re.compile(rf"(\w+)\s*=\s*({_STRING}|[^\s,;]+)", re.DOTALL)
