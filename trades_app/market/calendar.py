@@ -20,6 +20,7 @@ from threading import Lock
 logger = logging.getLogger(__name__)
 
 FIRST_TRADING_DAY = date(1990, 12, 19)
+_loading = Lock()
 COLUMN = "trade_date"
 _DAY = timedelta(days=1)
 _SATURDAY = 5
@@ -91,6 +92,11 @@ def known_until() -> date:
     imported = _read_imported()
     bundled = _bundled().last
     return max(imported.last, bundled) if imported else bundled
+
+
+def bundled_days(start: date, end: date) -> list[date]:
+    """Return the trading days that are known without any imported list."""
+    return sorted(day for day in _bundled().days if start <= day <= end)
 
 
 def days_left(today: date) -> int:
@@ -175,8 +181,14 @@ def _read_imported() -> _Span | None:
         return span
 
 
-@lru_cache(maxsize=1)
 def _bundled() -> _Span:
+    # One thread at a time, since another would undo the warning filters of the first.
+    with _loading:
+        return _load_bundled()
+
+
+@lru_cache(maxsize=1)
+def _load_bundled() -> _Span:
     # Imported here because it takes two seconds, which a calendar file saves.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

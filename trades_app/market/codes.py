@@ -26,8 +26,8 @@ _TDX_MARKETS = {"0": "SZ", "1": "SH", "2": "BJ"}
 
 # What a number may be in each market; a suffix that contradicts its number is a mistake.
 _LISTED = {
-    "SH": re.compile(r"000|01|02|1[0-3]|20[45]|5|6|7|88|900|99"),
-    "SZ": re.compile(r"0|1|20|3"),
+    "SH": re.compile(r"000(?!000)|01|02|1[0-3]|20[45]|5|6|7|88|900|99"),
+    "SZ": re.compile(r"0(?!00000)|1|20|3"),
     "BJ": re.compile(r"4|8|92"),
 }
 # First match wins; a bare number that matches none, or is listed below, is refused.
