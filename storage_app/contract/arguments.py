@@ -16,6 +16,9 @@ from storage_app.contract.types import MAX_BATCH_CODES, Money
 from trades_app.market import clock, codes
 
 PRICE_STEP = Decimal("0.001")
+_STEPS_PER_YUAN = 1000
+# Below it, a float tells steps of 0.001 apart with room to spare; above it, or NaN, look closer.
+_LARGEST_FLOAT_PRICE = 1e9
 _ACCOUNT = re.compile(r"[A-Za-z0-9_-]{6,50}")
 _NAMESPACE = re.compile(r"[A-Za-z0-9_-]{1,50}")
 
@@ -144,13 +147,22 @@ def parse_choice(choices: type[ChoiceT]) -> Callable[[str], ChoiceT]:
     return parse
 
 
-def parse_tick(prices: Mapping[str, tuple[Money, Money]]) -> dict[str, tuple[Decimal, Decimal]]:
-    """Return {code: (high, low)}; a high below its low is refused."""
+def parse_tick(prices: Mapping[str, tuple[Money, Money]]) -> dict[str, tuple[float, float]]:
+    """Return {code: (high, low)} on the 0.001 grid; a high below its low is refused.
+
+    Floats stay floats here: a tick of a hundred codes comes every second.
+    """
     ticks = {
-        parse_code(code): (parse_price(high), parse_price(low))
+        parse_code(code): (_tick_price(high), _tick_price(low))
         for code, (high, low) in prices.items()
     }
     for code, (high, low) in ticks.items():
         if high < low:
             raise InvalidInput(f"{code}: high {high} is below low {low}")
     return ticks
+
+
+def _tick_price(value: Money) -> float:
+    if type(value) is float and 0 < value < _LARGEST_FLOAT_PRICE:
+        return round(value * _STEPS_PER_YUAN) / _STEPS_PER_YUAN  # a third of round(value, 3)
+    return float(parse_price(value))

@@ -248,6 +248,14 @@ class KlineStore(Protocol):
         """
         ...
 
+    def write_adjust_factors(self, frame: pd.DataFrame, source: str = "") -> int:
+        """Write columns `code`, `ex_date`, `factor` (复权因子, cumulative); return the rows.
+
+        `get_kline` with adjust qfq or hfq derives prices from them where no adjusted series
+        was imported. A factor that exists for code and ex-date is replaced.
+        """
+        ...
+
 
 class AccountBook(Protocol):
     """Accounts, their capital and their strategies; money in yuan."""

@@ -1,9 +1,17 @@
 from __future__ import annotations
 
+from typing import Any, ClassVar, NoReturn
+
 from django.conf import settings
-from django.contrib.auth.models import AbstractUser
+from django.contrib.auth.models import AbstractUser, UserManager
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+
+from storage_app.models.audited import AuditedModel, AuditedQuerySet, UnauditedChangeError
+
+
+class AuditedUserManager(UserManager.from_queryset(AuditedQuerySet)):  # type: ignore[misc]
+    use_in_migrations = False
 
 
 class User(AbstractUser):
@@ -11,6 +19,8 @@ class User(AbstractUser):
 
     real_name = models.CharField(_("real name"), max_length=50, blank=True)
     last_login_ip = models.GenericIPAddressField(_("last login from"), null=True, blank=True)
+
+    objects: ClassVar[AuditedUserManager] = AuditedUserManager()
 
     class Meta:
         verbose_name = _("user")
@@ -20,8 +30,15 @@ class User(AbstractUser):
     def get_full_name(self) -> str:
         return self.real_name or self.username
 
+    def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise UnauditedChangeError(f"user {self} is kept for ever; clear the active flag instead")
 
-class AccountGrant(models.Model):
+    @property
+    def audit_key(self) -> str:
+        return self.username
+
+
+class AccountGrant(AuditedModel):
     """Limits a user to the accounts granted; a user without any grant sees all accounts."""
 
     user = models.ForeignKey(
@@ -48,3 +65,7 @@ class AccountGrant(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} → {self.account}"
+
+    @property
+    def audit_key(self) -> str:
+        return f"{self.user.username} / {self.account.account_id}"

@@ -6,7 +6,9 @@ from django.core.validators import MaxValueValidator, MinValueValidator, RegexVa
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from storage_app.contract import types
+from storage_app.contract import rules, types
+from storage_app.models.audited import AuditedModel, KeptModel
+from storage_app.models.fields import CollatedCharField
 
 
 class AccountStatus(models.TextChoices):
@@ -27,18 +29,20 @@ class Broker(models.TextChoices):
 
 
 class BindingStatus(models.TextChoices):
-    ACTIVE = "active", _("Active")
-    PAUSED = "paused", _("Paused")
+    ACTIVE = rules.BindingStatus.ACTIVE.value, _("Active")
+    PAUSED = rules.BindingStatus.PAUSED.value, _("Paused")
 
 
-class Account(models.Model):
+class Account(KeptModel):
     """A broker account; never deleted, only retired."""
 
-    account_id = models.CharField(
+    # Numbers that differ in case only would share a directory on Windows, so none is unique.
+    account_id = CollatedCharField(
         _("account number"),
+        collations={"mysql": "utf8mb4_unicode_ci", "sqlite": "NOCASE"},
         max_length=50,
         unique=True,
-        validators=[RegexValidator(r"^[A-Za-z0-9_-]{6,50}$")],
+        validators=[RegexValidator(rf"\A{rules.ACCOUNT_ID_PATTERN}\Z")],
         help_text=_("6 to 50 letters, digits, '-' or '_'; the paper twin is NUMBER-paper."),
     )
     account_name = models.CharField(_("name"), max_length=100)
@@ -50,7 +54,10 @@ class Account(models.Model):
         _("status"), max_length=10, choices=AccountStatus, default=AccountStatus.ACTIVE
     )
     initial_capital = models.DecimalField(
-        _("initial capital"), validators=[MinValueValidator(0)], max_digits=20, decimal_places=2
+        _("initial capital"),
+        validators=[MinValueValidator(Decimal("0.01"))],
+        max_digits=20,
+        decimal_places=2,
     )
     current_capital = models.DecimalField(
         _("cash"), null=True, blank=True, max_digits=20, decimal_places=2
@@ -61,6 +68,7 @@ class Account(models.Model):
     position_value = models.DecimalField(
         _("position value"), null=True, blank=True, max_digits=20, decimal_places=2
     )
+    capital_at = models.DateTimeField(_("capital as of"), null=True, blank=True, editable=False)
     is_demo = models.BooleanField(
         _("demo"), default=False, help_text=_("Demo accounts are left out of scheduled jobs.")
     )
@@ -82,6 +90,10 @@ class Account(models.Model):
     def __str__(self) -> str:
         return f"{self.account_name} ({self.account_id})"
 
+    @property
+    def audit_key(self) -> str:
+        return self.account_id
+
 
 class AccountSnapshot(models.Model):
     """Capital of an account at the end of a trading day; the equity curve."""
@@ -98,7 +110,7 @@ class AccountSnapshot(models.Model):
         _("position value"), null=True, blank=True, max_digits=20, decimal_places=2
     )
     source = models.CharField(_("source"), max_length=20, default="trader")
-    recorded_at = models.DateTimeField(_("recorded at"), auto_now=True)
+    recorded_at = models.DateTimeField(_("recorded at"))
 
     class Meta:
         verbose_name = _("daily snapshot")
@@ -115,7 +127,7 @@ class AccountSnapshot(models.Model):
         return f"{self.account_id} {self.trade_date}"
 
 
-class AccountStrategy(models.Model):
+class AccountStrategy(AuditedModel):
     """A strategy at work in an account, with its share of the capital."""
 
     account = models.ForeignKey(
@@ -160,3 +172,7 @@ class AccountStrategy(models.Model):
 
     def __str__(self) -> str:
         return f"{self.account} / {self.strategy}"
+
+    @property
+    def audit_key(self) -> str:
+        return f"{self.account.account_id} / {self.strategy.strategy_name}"

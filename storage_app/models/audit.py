@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 from django.db import models
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+
+from storage_app.models.audited import WrittenOnceModel
 
 
 class AuditAction(models.TextChoices):
@@ -15,7 +18,7 @@ class AuditAction(models.TextChoices):
     LOGIN = "login", _("Signed in")
 
 
-class AuditEntry(models.Model):
+class AuditEntry(WrittenOnceModel):
     """Who changed what, when, why and from where; written once, read only."""
 
     at = models.DateTimeField(_("at"), auto_now_add=True, db_index=True)
@@ -40,4 +43,5 @@ class AuditEntry(models.Model):
         default_permissions = ("view",)
 
     def __str__(self) -> str:
-        return f"{self.at:%Y-%m-%d %H:%M:%S} {self.actor} {self.action} {self.entity}"
+        at = timezone.localtime(self.at)
+        return f"{at:%Y-%m-%d %H:%M:%S} {self.actor} {self.action} {self.entity}"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from django.db import models
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 
@@ -29,4 +30,5 @@ class Report(models.Model):
         default_permissions = ("view",)
 
     def __str__(self) -> str:
-        return f"{self.get_kind_display()} {self.started_at:%Y-%m-%d %H:%M}"
+        started_at = timezone.localtime(self.started_at)
+        return f"{self.get_kind_display()} {started_at:%Y-%m-%d %H:%M}"

@@ -5,7 +5,9 @@ from django.core.validators import MinLengthValidator, RegexValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from storage_app.contract import types
+from storage_app.contract import rules, types
+from storage_app.models.audited import KeptModel, WrittenOnceModel
+from storage_app.models.fields import CollatedCharField
 
 
 class StrategyType(models.TextChoices):
@@ -16,29 +18,34 @@ class StrategyType(models.TextChoices):
 
 
 class StrategyStatus(models.TextChoices):
-    TESTING = "testing", _("Testing")
-    ACTIVE = "active", _("Active")
-    INACTIVE = "inactive", _("Retired")
+    TESTING = rules.StrategyStatus.TESTING.value, _("Testing")
+    ACTIVE = rules.StrategyStatus.ACTIVE.value, _("Active")
+    INACTIVE = rules.StrategyStatus.INACTIVE.value, _("Retired")
 
 
-class Strategy(models.Model):
+class Strategy(KeptModel):
     """A trading strategy; its parameters are immutable versions, one of them active."""
 
-    strategy_name = models.CharField(
-        _("name"), max_length=100, unique=True, validators=[MinLengthValidator(3)]
+    # Names are exact: trades carry them, and neither files nor ClickHouse would find another case.
+    strategy_name = CollatedCharField(
+        _("name"),
+        collations={"mysql": "utf8mb4_bin"},
+        max_length=100,
+        unique=True,
+        validators=[MinLengthValidator(3)],
     )
     strategy_code = models.CharField(
         _("code"),
         max_length=50,
         unique=True,
-        validators=[RegexValidator(r"^[a-z0-9_]+$")],
+        validators=[RegexValidator(rf"\A{rules.STRATEGY_CODE_PATTERN}\Z")],
         help_text=_("Lower-case letters, digits and '_'."),
     )
     strategy_type = models.CharField(_("type"), max_length=20, choices=StrategyType)
     version = models.CharField(
         _("program version"),
         max_length=20,
-        validators=[RegexValidator(r"^\d+\.\d+\.\d+$")],
+        validators=[RegexValidator(rf"\A{rules.PROGRAM_VERSION_PATTERN}\Z")],
         help_text=_("x.y.z, the version of the program, not of its parameters."),
     )
     status = models.CharField(
@@ -66,8 +73,12 @@ class Strategy(models.Model):
     def __str__(self) -> str:
         return self.strategy_name
 
+    @property
+    def audit_key(self) -> str:
+        return self.strategy_name
 
-class ParamVersion(models.Model):
+
+class ParamVersion(WrittenOnceModel):
     """A whole set of parameters as it was saved; never changed, never deleted."""
 
     strategy = models.ForeignKey(
