@@ -4,8 +4,10 @@ import shutil
 from datetime import datetime
 
 import pytest
+from django.utils import translation
 
 from tests import servers
+from tests.processes import children as children
 from trades_app.market import clock
 from trades_app.schema import TABLES
 
@@ -58,9 +60,12 @@ def transactional_db_clickhouse(django_db_setup, django_db_blocker):
 
 @pytest.fixture
 def data_dir(settings):
-    """An empty DATA_DIR."""
-    shutil.rmtree(settings.DATA_DIR, ignore_errors=True)
-    settings.DATA_DIR.mkdir(parents=True)
+    """An empty DATA_DIR, but for the SQLite database of the run, if it is there."""
+    for path in settings.DATA_DIR.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif not path.name.startswith("test.sqlite3"):
+            path.unlink()
     return settings.DATA_DIR
 
 
@@ -70,3 +75,10 @@ def trading_morning():
     moment = datetime(2026, 3, 2, 9, 31, tzinfo=clock.SHANGHAI)
     with clock.pinned(moment):
         yield moment
+
+
+@pytest.fixture
+def english():
+    """Read texts in the language of the source, whatever the catalogue says."""
+    with translation.override("en"):
+        yield

@@ -13,11 +13,11 @@ from storage_app.contract.errors import InvalidInput, Unsupported
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
-def run_script(script, **environment):
+def run_script(script, folder=ROOT, **environment):
     """Run a trader's plain script in a clean environment; return the finished process."""
     return subprocess.run(
         [sys.executable, "-c", script],
-        cwd=ROOT,
+        cwd=folder,
         env={"PLATFORM_ENV_FILES": "no", **environment},
         capture_output=True,
         text=True,
@@ -68,6 +68,12 @@ def test_file_mode_is_the_default_and_needs_no_server(tmp_path):
         "store.close(); store.close()\n"
     )
     done = run_script(script, DATA_DIR=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+
+
+def test_strategy_in_a_folder_of_its_own_finds_the_package(tmp_path):
+    script = "from storage_app import create_data_store; create_data_store('file').close()"
+    done = run_script(script, folder=tmp_path, DATA_DIR=str(tmp_path))
     assert done.returncode == 0, done.stderr
 
 
