@@ -1,7 +1,42 @@
 from __future__ import annotations
 
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path
+from django.utils.translation import gettext_lazy as _
 from unfold.sites import UnfoldAdminSite
 
 
 class PlatformAdminSite(UnfoldAdminSite):
-    """The admin of the platform."""
+    """The admin of the platform: Django's, with a dashboard, positions and chart data."""
+
+    index_title = _("Dashboard")
+    index_template = "storage_app/dashboard.html"
+    empty_value_display = "–"
+
+    def index(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        from storage_app.admin.dashboard import dashboard_context
+
+        context = dashboard_context(request) | (extra_context or {})
+        return super().index(request, context)
+
+    def extra_urls(self) -> list[URLPattern]:
+        from storage_app.admin import charts
+
+        return [
+            path("positions/", self.admin_view(self.positions), name="positions"),
+            path(
+                "charts/equity/<str:account_id>/",
+                self.admin_view(charts.equity),
+                name="chart_equity",
+            ),
+            path("charts/kline/<str:code>/", self.admin_view(charts.kline), name="chart_kline"),
+        ]
+
+    def positions(self, request: HttpRequest) -> HttpResponse:
+        from storage_app.admin.positions import positions_page
+
+        return positions_page(request, self.each_context(request))

@@ -1,0 +1,180 @@
+"""Open positions of every book that a user may see, with their prices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from storage_app.admin import facts, figures
+from storage_app.admin.sources import platform_store, reading_clickhouse, signed_in
+from storage_app.contract.errors import Unavailable
+from storage_app.contract.types import MAX_BATCH_CODES, BookState, PositionFlag, PositionState
+from storage_app.models import Account, User
+from storage_app.services.access import visible_accounts
+
+FLAGS: Mapping[PositionFlag, Promise] = {
+    PositionFlag.UNCONFIRMED: _("Unconfirmed: the broker must say what remains"),
+    PositionFlag.OVERSOLD: _("More was sold than was held"),
+    PositionFlag.LEFTOVER: _("A price extreme without a holding"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """The last two closes of a code and the date of the last."""
+
+    on: date
+    price: float
+    previous: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class PositionRow:
+    account: Account
+    namespace: str
+    state: PositionState
+    name: str = ""
+    close: Close | None = None
+
+    @property
+    def price(self) -> float | None:
+        return self.close.price if self.close else None
+
+    @property
+    def change(self) -> float | None:
+        if self.close is None or not self.close.previous:
+            return None
+        return self.close.price / self.close.previous - 1
+
+    @property
+    def from_high(self) -> float | None:
+        return self._distance(self.state.max_price)
+
+    @property
+    def from_low(self) -> float | None:
+        return self._distance(self.state.min_price)
+
+    @property
+    def value(self) -> float | None:
+        if self.close is None or self.state.volume is None:
+            return None
+        return self.close.price * self.state.volume
+
+    @property
+    def flag(self) -> Promise | str:
+        return FLAGS.get(self.state.flag, "")
+
+    def _distance(self, extreme: float | None) -> float | None:
+        if self.close is None or extreme is None:
+            return None
+        return figures.ratio(self.close.price - extreme, extreme)
+
+
+@dataclass(frozen=True, slots=True)
+class Positions:
+    """What stands in the books, or which store did not answer."""
+
+    rows: Sequence[PositionRow] = ()
+    aged_on: Mapping[str, date | None] = field(default_factory=dict)
+    missing: Sequence[str] = ()
+
+    @property
+    def last_close(self) -> date | None:
+        return max((row.close.on for row in self.rows if row.close), default=None)
+
+
+def read_positions(user: User, accounts: Iterable[Account] | None = None) -> Positions:
+    """Read the books of `accounts` (all that the user may see by default) and price them."""
+    by_number = {
+        account.account_id: account
+        for account in (visible_accounts(user) if accounts is None else accounts)
+    }
+    try:
+        books = _read_books(by_number)
+    except Unavailable as exc:
+        return Positions(missing=(exc.backend,))
+    rows = [
+        PositionRow(by_number[number], namespace, state)
+        for (number, namespace), book in books.items()
+        for state in book.positions.values()
+        if state.held_days is not None or state.flag
+    ]
+    aged_on = {"/".join(filter(None, key)): book.increment_date for key, book in books.items()}
+    return _priced(user, rows, aged_on)
+
+
+def _read_books(accounts: Mapping[str, Account]) -> dict[tuple[str, str], BookState]:
+    store = platform_store()
+    books = {}
+    for book in sorted(store.list_books()):
+        number, _slash, namespace = book.partition("/")
+        if number in accounts:
+            books[number, namespace] = store.read_book(book)
+    return books
+
+
+def _priced(
+    user: User, rows: Sequence[PositionRow], aged_on: Mapping[str, date | None]
+) -> Positions:
+    codes = sorted({row.state.code for row in rows})
+    try:
+        with reading_clickhouse():
+            closes = last_closes(codes)
+            names = facts.names_of(user, codes) if codes else {}
+    except Unavailable as exc:
+        return Positions(rows, aged_on, (exc.backend,))
+    return Positions(
+        [
+            PositionRow(
+                row.account,
+                row.namespace,
+                row.state,
+                names.get(row.state.code, ""),
+                closes.get(row.state.code),
+            )
+            for row in rows
+        ],
+        aged_on,
+    )
+
+
+def last_closes(codes: Sequence[str]) -> dict[str, Close]:
+    closes = {}
+    for start in range(0, len(codes), MAX_BATCH_CODES):
+        batch = codes[start : start + MAX_BATCH_CODES]
+        for code, frame in platform_store().batch_get_kline(batch, days=2).items():
+            if not frame.empty:
+                closes[code] = _close(frame["datetime"].tolist(), frame["close"].tolist())
+    return closes
+
+
+def _close(days: Sequence[int], prices: Sequence[float]) -> Close:
+    on = date.fromisoformat(str(days[-1]))
+    return Close(on, prices[-1], prices[-2] if len(prices) > 1 else None)
+
+
+def positions_page(request: HttpRequest, context: Mapping[str, object]) -> HttpResponse:
+    if not request.user.has_perm("storage_app.view_account"):
+        raise PermissionDenied
+    user = signed_in(request)
+    chosen = request.GET.get("account", "")
+    accounts = list(visible_accounts(user))
+    shown = [account for account in accounts if chosen in ("", account.account_id)]
+    return TemplateResponse(
+        request,
+        "storage_app/positions.html",
+        {
+            **context,
+            "title": _("Positions"),
+            "positions": read_positions(user, shown),
+            "accounts": accounts,
+            "chosen": chosen,
+        },
+    )

@@ -1,0 +1,306 @@
+/* Charts of the platform: candlesticks with volume, and equity curves.
+ *
+ * <div data-chart="kline|equity" data-url="…"> asks its URL for JSON, whose `labels` carry the
+ * words to show, already in the reader's language. A [data-chart-for="id"] element chooses what
+ * the chart with that id shows: a select or button holds the new URL in its value or data-url.
+ */
+"use strict";
+
+(() => {
+  const charts = new Map();
+
+  function cssColor(name) {
+    // The chart library parses rgb() only, so the browser converts whatever the theme uses.
+    const canvas = document.createElement("canvas");
+    canvas.width = canvas.height = 1;
+    const context = canvas.getContext("2d", { willReadFrequently: true });
+    context.fillStyle = getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+    context.fillRect(0, 0, 1, 1);
+    const [red, green, blue] = context.getImageData(0, 0, 1, 1).data;
+    return (alpha = 1) => `rgba(${red}, ${green}, ${blue}, ${alpha})`;
+  }
+
+  function palette() {
+    const dark = document.documentElement.classList.contains("dark");
+    const shade = dark ? "400" : "600";
+    return {
+      text: cssColor(dark ? "--color-base-400" : "--color-base-500")(),
+      grid: cssColor(dark ? "--color-base-800" : "--color-base-100")(),
+      border: cssColor(dark ? "--color-base-700" : "--color-base-200")(),
+      rise: cssColor(`--color-rise-${shade}`),
+      fall: cssColor(`--color-fall-${shade}`),
+      accent: cssColor(`--color-primary-${dark ? "400" : "600"}`),
+      averages: dark ? ["#fbbf24", "#60a5fa", "#c084fc"] : ["#d97706", "#2563eb", "#9333ea"],
+    };
+  }
+
+  function options(colors, zooms) {
+    return {
+      autoSize: true,
+      layout: {
+        background: { color: "transparent" },
+        textColor: colors.text,
+        fontFamily: getComputedStyle(document.body).fontFamily,
+        panes: { separatorColor: colors.border },
+      },
+      grid: { vertLines: { color: colors.grid }, horzLines: { color: colors.grid } },
+      rightPriceScale: { borderColor: colors.border },
+      timeScale: { borderColor: colors.border, rightOffset: 2, minBarSpacing: 0.2 },
+      crosshair: { mode: LightweightCharts.CrosshairMode.Normal },
+      localization: { locale: document.documentElement.lang, dateFormat: "yyyy-MM-dd" },
+      handleScroll: { vertTouchDrag: false },
+      // A page of many panels scrolls past its charts; only a page about one chart zooms by wheel.
+      handleScale: { mouseWheel: zooms },
+    };
+  }
+
+  function number(value, digits) {
+    return value.toLocaleString("en-US", {
+      minimumFractionDigits: digits,
+      maximumFractionDigits: digits,
+    });
+  }
+
+  function average(bars, days) {
+    let sum = 0;
+    const points = [];
+    bars.forEach((bar, index) => {
+      sum += bar.close;
+      if (index >= days) sum -= bars[index - days].close;
+      if (index >= days - 1) points.push({ time: bar.time, value: sum / days });
+    });
+    return points;
+  }
+
+  function pair(name, value, tone) {
+    const part = document.createElement("span");
+    part.className = "sq-legend-pair";
+    const label = document.createElement("span");
+    label.textContent = name;
+    const figure = document.createElement("b");
+    figure.textContent = value;
+    if (tone) figure.className = tone;
+    part.append(label, figure);
+    return part;
+  }
+
+  function tone(change) {
+    if (change > 0) return "sq-rise";
+    return change < 0 ? "sq-fall" : "";
+  }
+
+  function percent(part, whole) {
+    if (!whole) return "";
+    const value = (part / whole) * 100;
+    return `${value > 0 ? "+" : ""}${number(value, 2)}%`;
+  }
+
+  function markShape(mark) {
+    if (!mark.is_fill) return "circle";
+    return mark.side === "buy" ? "arrowUp" : "arrowDown";
+  }
+
+  function averagePair(name, average, time, color) {
+    const value = average.get(time);
+    const part = pair(name, value === undefined ? "–" : number(value, 2));
+    part.style.color = color;
+    part.lastChild.style.color = color;
+    return part;
+  }
+
+  function klineLegend(legend, bars, labels, averages, index) {
+    const bar = bars[index];
+    const before = index > 0 ? bars[index - 1].close : bar.open;
+    const change = bar.close - before;
+    legend.replaceChildren(
+      pair(bar.time, ""),
+      pair(labels.open, number(bar.open, 2), tone(bar.open - before)),
+      pair(labels.high, number(bar.high, 2), tone(bar.high - before)),
+      pair(labels.low, number(bar.low, 2), tone(bar.low - before)),
+      pair(labels.close, number(bar.close, 2), tone(change)),
+      pair(labels.change, percent(change, before), tone(change)),
+      pair(labels.volume, number(bar.volume / 100, 0)),
+      ...averages.map(({ days, points, color }) =>
+        averagePair(`${labels.average}${days}`, points, bar.time, color),
+      ),
+    );
+  }
+
+  function drawKline(holder, data, colors) {
+    const chart = LightweightCharts.createChart(holder.canvas, options(colors, holder.zooms));
+    const { bars, marks, labels } = data;
+    const candles = chart.addSeries(LightweightCharts.CandlestickSeries, {
+      upColor: colors.rise(),
+      borderUpColor: colors.rise(),
+      wickUpColor: colors.rise(),
+      downColor: colors.fall(),
+      borderDownColor: colors.fall(),
+      wickDownColor: colors.fall(),
+      priceLineVisible: false,
+    });
+    candles.setData(bars);
+    candles.priceScale().applyOptions({ scaleMargins: { top: 0.06, bottom: 0.24 } });
+    const averages = data.averages.map((days, index) => {
+      const color = colors.averages[index % colors.averages.length];
+      const line = chart.addSeries(LightweightCharts.LineSeries, {
+        color,
+        lineWidth: 1,
+        priceLineVisible: false,
+        lastValueVisible: false,
+        crosshairMarkerVisible: false,
+      });
+      const points = average(bars, days);
+      line.setData(points);
+      return { days, color, points: new Map(points.map(({ time, value }) => [time, value])) };
+    });
+    const volume = chart.addSeries(LightweightCharts.HistogramSeries, {
+      priceScaleId: "volume",
+      priceFormat: { type: "volume" },
+      priceLineVisible: false,
+      lastValueVisible: false,
+    });
+    volume.priceScale().applyOptions({ scaleMargins: { top: 0.82, bottom: 0 } });
+    volume.setData(
+      bars.map((bar) => ({
+        time: bar.time,
+        value: bar.volume,
+        color: (bar.close >= bar.open ? colors.rise : colors.fall)(0.45),
+      })),
+    );
+    LightweightCharts.createSeriesMarkers(
+      candles,
+      marks.map((mark) => ({
+        time: mark.time,
+        position: mark.side === "buy" ? "belowBar" : "aboveBar",
+        shape: markShape(mark),
+        color: (mark.side === "buy" ? colors.rise : colors.fall)(),
+        text: mark.text,
+      })),
+    );
+    // A narrow screen shows fewer bars at once, so that each can be told from the next.
+    const visible = holder.canvas.clientWidth < 480 ? data.visible_bars / 2 : data.visible_bars;
+    chart.timeScale().setVisibleLogicalRange({
+      from: Math.max(0, bars.length - visible),
+      to: bars.length + 1,
+    });
+    const places = new Map(bars.map((bar, index) => [bar.time, index]));
+    const show = (time) =>
+      klineLegend(holder.legend, bars, labels, averages, places.get(time) ?? bars.length - 1);
+    chart.subscribeCrosshairMove((move) => show(move.time));
+    show();
+    return chart;
+  }
+
+  function drawEquity(holder, data, colors) {
+    const chart = LightweightCharts.createChart(holder.canvas, options(colors, holder.zooms));
+    const { points, labels } = data;
+    const area = chart.addSeries(LightweightCharts.AreaSeries, {
+      lineColor: colors.accent(),
+      topColor: colors.accent(0.32),
+      bottomColor: colors.accent(0.02),
+      lineWidth: 2,
+      priceLineVisible: false,
+      priceFormat: { type: "custom", minMove: 0.01, formatter: (value) => number(value, 0) },
+    });
+    area.setData(points);
+    if (data.initial_capital) {
+      area.createPriceLine({
+        price: data.initial_capital,
+        color: colors.text,
+        lineWidth: 1,
+        lineStyle: LightweightCharts.LineStyle.Dashed,
+        axisLabelVisible: false,
+        title: labels.initial_capital,
+      });
+    }
+    chart.timeScale().fitContent();
+    const places = new Map(points.map((point, index) => [point.time, index]));
+    const show = (time) => {
+      const point = points[places.get(time) ?? points.length - 1];
+      const start = data.initial_capital || points[0].value;
+      holder.legend.replaceChildren(
+        pair(point.time, ""),
+        pair(labels.total_assets, number(point.value, 2)),
+        pair(labels.since_start, percent(point.value - start, start), tone(point.value - start)),
+      );
+    };
+    chart.subscribeCrosshairMove((move) => show(move.time));
+    show();
+    return chart;
+  }
+
+  const draw = { kline: drawKline, equity: drawEquity };
+
+  function message(element, text) {
+    const note = document.createElement("p");
+    note.className = "sq-chart-note";
+    note.textContent = text;
+    element.replaceChildren(note);
+  }
+
+  function clear(element) {
+    charts.get(element)?.chart.remove();
+    charts.delete(element);
+  }
+
+  function paint(element, data) {
+    clear(element);
+    if (data.message) {
+      message(element, data.message);
+      return;
+    }
+    const holder = {
+      legend: document.createElement("div"),
+      canvas: document.createElement("div"),
+      zooms: "zoom" in element.dataset,
+    };
+    holder.legend.className = "sq-legend";
+    holder.canvas.className = "sq-canvas";
+    element.replaceChildren(holder.legend, holder.canvas);
+    charts.set(element, { chart: draw[element.dataset.chart](holder, data, palette()), data });
+    element.dataset.state = "drawn";
+  }
+
+  async function load(element) {
+    const url = element.dataset.url;
+    element.dataset.state = "loading";
+    try {
+      const answer = await fetch(url, { headers: { Accept: "application/json" } });
+      const data = answer.ok ? await answer.json() : { message: element.dataset.failed };
+      // A slow answer must not replace the chart chosen after it.
+      if (element.dataset.url === url) paint(element, data);
+    } catch {
+      if (element.dataset.url === url) message(element, element.dataset.failed);
+    }
+  }
+
+  function choose(control) {
+    const element = document.getElementById(control.dataset.chartFor);
+    element.dataset.url = control.dataset.url ?? control.value;
+    document
+      .querySelectorAll(`button[data-chart-for="${element.id}"]`)
+      .forEach((button) => button.setAttribute("aria-pressed", String(button === control)));
+    load(element);
+  }
+
+  function repaint() {
+    [...charts].forEach(([element, { data }]) => paint(element, data));
+  }
+
+  window.addEventListener("load", () => {
+    document.querySelectorAll("[data-chart]").forEach(load);
+    document.querySelectorAll("select[data-chart-for]").forEach((select) => {
+      select.addEventListener("change", () => choose(select));
+    });
+    document.querySelectorAll("button[data-chart-for]").forEach((button) => {
+      button.addEventListener("click", () => choose(button));
+    });
+    document.querySelectorAll("select[data-navigate]").forEach((select) => {
+      select.addEventListener("change", () => window.location.assign(select.value));
+    });
+    new MutationObserver(repaint).observe(document.documentElement, {
+      attributes: true,
+      attributeFilter: ["class"],
+    });
+  });
+})();
