@@ -9,3 +9,5 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "silverquant_site.settings")
 app = Celery("silverquant")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+# Also in threads other than the one that imported this.
+app.set_default()

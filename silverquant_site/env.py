@@ -15,12 +15,12 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+PLATFORM_FILE = "platform.env"
 
 _FLAGS = {
     **dict.fromkeys(("1", "true", "yes", "on"), True),
     **dict.fromkeys(("0", "false", "no", "off"), False),
 }
-_env = environ.Env()
 
 
 class StoreMode(StrEnum):
@@ -32,7 +32,8 @@ class StoreMode(StrEnum):
 
 
 def text(name: str, default: str = "") -> str:
-    return str(_env.str(name, default=default)).strip()
+    """Return the value as it stands (`$` has no meaning in it); empty counts as not set."""
+    return str(environ.Env.ENVIRON.get(name, "")).strip() or default
 
 
 def flag(name: str, *, default: bool) -> bool:
@@ -99,11 +100,27 @@ def together(leader: str, *others: str) -> bool:
     return True
 
 
-def _read_files() -> None:
+def data_directory() -> Path:
+    return directory("DATA_DIR", BASE_DIR / "var")
+
+
+def is_given(name: str) -> bool:
+    """Tell whether a person set the variable; what `make run` wrote does not count."""
+    return name in _GIVEN and bool(text(name))
+
+
+def inherited() -> dict[str, str]:
+    """Return the whole environment, for the programs that `make run` starts."""
+    return dict(environ.Env.ENVIRON)
+
+
+def _read_files() -> frozenset[str]:
     if not flag("PLATFORM_ENV_FILES", default=True):
-        return
+        return frozenset(environ.Env.ENVIRON)
     environ.Env.read_env(BASE_DIR / ".env")
-    environ.Env.read_env(directory("DATA_DIR", BASE_DIR / "var") / "platform.env")
+    given = frozenset(environ.Env.ENVIRON)
+    environ.Env.read_env(data_directory() / PLATFORM_FILE)
+    return given
 
 
-_read_files()
+_GIVEN = _read_files()

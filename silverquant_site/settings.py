@@ -6,10 +6,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import django_stubs_ext
 from django.utils.translation import gettext_lazy as _
 
 from silverquant_site import env
 from silverquant_site.appearance import UNFOLD as UNFOLD
+
+# Lets classes of Django be written with their type argument, as in ModelForm[Account].
+django_stubs_ext.monkeypatch()
 
 BASE_DIR = env.BASE_DIR
 DATA_DIR = env.directory("DATA_DIR", BASE_DIR / "var")
@@ -26,7 +30,7 @@ ALLOWED_HOSTS = env.names("ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]")
 CSRF_TRUSTED_ORIGINS = env.names("CSRF_TRUSTED_ORIGINS", "")
 
 INSTALLED_APPS = [
-    "unfold",
+    "unfold.apps.BasicAppConfig",  # not its default, which puts its own site in place of ours
     "unfold.contrib.filters",
     "unfold.contrib.forms",
     "unfold.contrib.import_export",
@@ -66,6 +70,8 @@ WSGI_APPLICATION = "silverquant_site.wsgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
+        # Before the theme's templates, some of which ours replace.
+        "DIRS": [BASE_DIR / "storage_app" / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -93,6 +99,9 @@ def _mysql() -> dict[str, Any]:
             "isolation_level": "read committed",
             "init_command": "SET sql_mode='STRICT_TRANS_TABLES'",
             "connect_timeout": 1,
+            # A frozen server ends a query instead of holding its caller for ever.
+            "read_timeout": 30,
+            "write_timeout": 30,
         },
         "TEST": {"CHARSET": "utf8mb4", "COLLATION": "utf8mb4_unicode_ci"},
     }
@@ -159,7 +168,8 @@ CACHES = {
             "PASSWORD": REDIS_PASSWORD or None,
             "SOCKET_CONNECT_TIMEOUT": 0.5,
             "SOCKET_TIMEOUT": 0.5,
-            "CONNECTION_POOL_KWARGS": {"retry": None, "decode_responses": True},
+            # RESP2 answers are cheaper to decode than RESP3 maps.
+            "CONNECTION_POOL_KWARGS": {"retry": None, "decode_responses": True, "protocol": 2},
         },
     },
 }
@@ -180,6 +190,7 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
 AXES_FAILURE_LIMIT = 5
 AXES_LOCKOUT_PARAMETERS = ["username"]
 AXES_RESET_ON_SUCCESS = True
@@ -196,6 +207,7 @@ X_FRAME_OPTIONS = "DENY"
 LANGUAGE_CODE = "zh-hans"
 LANGUAGES = [("zh-hans", "简体中文"), ("en", "English")]
 LOCALE_PATHS = [BASE_DIR / "storage_app" / "locale"]
+FORMAT_MODULE_PATH = ["silverquant_site.formats"]
 USE_I18N = True
 USE_THOUSAND_SEPARATOR = True
 USE_TZ = True
@@ -223,6 +235,8 @@ CELERY_TASK_TIME_LIMIT = 6 * 3600
 CELERY_TIMEZONE = TIME_ZONE
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# Beat answers a ping, as the worker does; the health check asks both.
+CELERY_BEAT_ENABLE_REMOTE_CONTROL = True
 DJANGO_CELERY_BEAT_TZ_AWARE = True
 
 LOGGING = {
@@ -232,6 +246,8 @@ LOGGING = {
         "plain": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"},
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    # A red check is in the answer; its traceback on every poll would bury the rest.
+    "loggers": {"health_check": {"level": "ERROR"}},
     "root": {"handlers": ["console"], "level": env.text("LOG_LEVEL", "INFO")},
 }
 

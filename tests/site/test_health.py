@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import shutil
+import time
+
+import pytest
+
+from silverquant_site.celery import app
+from tests import servers
+
+pytestmark = pytest.mark.django_db(databases=["default", "clickhouse"])
+
+
+@pytest.fixture
+def stores(redis, clickhouse, data_dir):
+    """Every store runs; no worker and no beat does."""
+    (data_dir / "static").mkdir()
+
+
+def ask(client):
+    started = time.monotonic()
+    answer = client.get("/health/")
+    return answer, answer.json()["checks"], time.monotonic() - started
+
+
+def test_health_is_json_with_a_line_for_every_store_and_process(client, stores, settings):
+    answer, checks, _ = ask(client)
+
+    relational = "mysql" if "mysql" in settings.DATABASES["default"]["ENGINE"] else "sqlite"
+    assert answer["Content-Type"] == "application/json"
+    assert "no-cache" in answer["Cache-Control"]
+    assert set(checks) == {"redis", "clickhouse", relational, "data_dir", "worker", "beat"}
+    for name in ("redis", "clickhouse", relational, "data_dir"):
+        assert checks[name] == {"status": "ok"}
+
+
+def test_health_is_503_while_a_process_is_missing(client, stores):
+    answer, checks, seconds = ask(client)
+
+    assert answer.status_code == 503
+    assert answer.json()["status"] == "down"
+    assert checks["worker"] == checks["beat"] == {"status": "down", "reason": "no answer in time"}
+    assert seconds < 2
+
+
+@pytest.mark.parametrize(
+    ("server", "name"), [(servers.REDIS, "redis"), (servers.CLICKHOUSE, "clickhouse")]
+)
+def test_a_frozen_store_is_down_in_time(client, stores, server, name):
+    server.freeze()
+    try:
+        answer, checks, seconds = ask(client)
+    finally:
+        server.thaw()
+
+    assert answer.status_code == 503
+    assert checks[name]["status"] == "down"
+    assert checks["data_dir"]["status"] == "ok"
+    assert seconds < 2
+
+
+def test_without_a_broker_the_processes_are_down_and_the_rest_is_told(client, stores):
+    servers.REDIS.kill()
+
+    answer, checks, seconds = ask(client)
+
+    servers.REDIS.start()
+    assert answer.status_code == 503
+    assert {name: check["status"] for name, check in checks.items() if name != "mysql"} == {
+        "redis": "down",
+        "clickhouse": "ok",
+        "data_dir": "ok",
+        "worker": "down",
+        "beat": "down",
+    } | ({"sqlite": "ok"} if "sqlite" in checks else {})
+    assert seconds < 2
+
+
+def test_a_missing_data_directory_is_down(client, stores, settings):
+    ask(client)
+    shutil.rmtree(settings.DATA_DIR)
+
+    _, checks, _ = ask(client)
+
+    settings.DATA_DIR.mkdir()
+    assert checks["data_dir"] == {"status": "down", "reason": "not writable"}
+
+
+def test_polling_leaves_nothing_in_the_broker(client, stores):
+    for _ in range(3):
+        client.get("/health/")
+
+    # A probe that was given up still cleans up behind itself.
+    deadline = time.monotonic() + 5
+    while left := reply_queues():
+        assert time.monotonic() < deadline, left
+        time.sleep(0.1)
+
+
+def reply_queues():
+    with app.connection_for_read() as connection:
+        return list(connection.default_channel.client.scan_iter("*reply*"))
