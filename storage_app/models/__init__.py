@@ -11,7 +11,6 @@ from storage_app.models.accounts import (
     Environment,
 )
 from storage_app.models.audit import AuditAction, AuditEntry
-from storage_app.models.conflicts import TradeConflict
 from storage_app.models.reports import Report, ReportKind
 from storage_app.models.strategies import ParamVersion, Strategy, StrategyStatus, StrategyType
 
@@ -32,6 +31,5 @@ __all__ = (
     "Strategy",
     "StrategyStatus",
     "StrategyType",
-    "TradeConflict",
     "User",
 )

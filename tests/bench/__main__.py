@@ -15,7 +15,6 @@ import django
 django.setup()
 
 from tests.bench import (  # noqa: E402
-    bench_journal,
     bench_klines,
     bench_ledger,
     bench_positions,
@@ -32,7 +31,6 @@ SUITES = {
     "ledger": (bench_ledger, "Trades"),
     "positions": (bench_positions, "Positions"),
     "strategies": (bench_strategies, "Strategy parameters"),
-    "journal": (bench_journal, "The journal of hybrid mode"),
 }
 ON_CLICKHOUSE = {"klines", "ledger"}
 
