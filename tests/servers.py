@@ -148,6 +148,15 @@ class MariaDB(Server):
 
 
 class Redis(Server):
+    def is_ready(self) -> bool:
+        """Tell whether it serves; it listens already while it loads its log."""
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=0.2) as client:
+                client.sendall(b"PING\r\n")
+                return client.recv(64).startswith(b"+PONG")
+        except OSError:
+            return False
+
     def command(self) -> list[str]:
         return [
             find_binary("redis-server"), "--port", str(self.port), "--bind", "127.0.0.1",
