@@ -7,7 +7,6 @@ second the raw driver that ratios refer to.
 
 from __future__ import annotations
 
-import math
 import os
 import platform
 import time
@@ -101,35 +100,4 @@ def write_report(name: str, title: str, notes: str, cases: list[Case]) -> Path:
     DOCS.mkdir(parents=True, exist_ok=True)
     path = DOCS / f"{name}.md"
     path.write_text(f"# {title}\n\n{notes}\n\nMachine: {machine()}\n\n{as_markdown(cases)}\n")
-    return path
-
-
-def write_chart(name: str, title: str, pairs: list[tuple[str, float, float]]) -> Path:
-    """Draw milliseconds of (work, before, after) as bars on a logarithmic scale."""
-    low, high = 0.01, max(max(before, after) for _, before, after in pairs) * 1.5
-    left, width, step = 480, 440, 46
-
-    def length(value: float) -> float:
-        return width * math.log(max(value, low) / low) / math.log(high / low)
-
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + width + 120}" '
-        f'height="{70 + step * len(pairs)}" font-family="sans-serif" font-size="13">',
-        '<rect width="100%" height="100%" fill="white"/>',
-        f'<text x="16" y="26" font-size="16">{title}</text>',
-        '<text x="16" y="46" fill="#666">milliseconds at the median, logarithmic; '
-        '<tspan fill="#b45309">before</tspan> and <tspan fill="#1d4ed8">after</tspan></text>',
-    ]
-    for place, (work, before, after) in enumerate(pairs):
-        top = 62 + step * place
-        parts.append(f'<text x="16" y="{top + 22}">{work}</text>')
-        for row, (value, colour) in enumerate(((before, "#b45309"), (after, "#1d4ed8"))):
-            y = top + row * 17
-            parts.append(
-                f'<rect x="{left}" y="{y}" width="{length(value):.1f}" height="14" '
-                f'fill="{colour}"/><text x="{left + length(value) + 6:.1f}" y="{y + 12}">'
-                f"{value:.3g}</text>"
-            )
-    path = DOCS / f"{name}.svg"
-    path.write_text("\n".join([*parts, "</svg>", ""]))
     return path
