@@ -6,6 +6,7 @@ from datetime import datetime
 import pytest
 from django.utils import translation
 
+from storage_app.stores import breaker, outbox
 from tests import servers
 from tests.processes import children as children
 from trades_app.market import clock
@@ -60,7 +61,9 @@ def transactional_db_clickhouse(django_db_setup, django_db_blocker):
 
 @pytest.fixture
 def data_dir(settings):
-    """An empty DATA_DIR, but for the SQLite database of the run, if it is there."""
+    """An empty DATA_DIR that nobody writes to, but for the SQLite database of the run."""
+    outbox.close_all()
+    breaker.forget_all()
     for path in settings.DATA_DIR.iterdir():
         if path.is_dir():
             shutil.rmtree(path)

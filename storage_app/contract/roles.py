@@ -152,8 +152,12 @@ class TradeLedger(Protocol):
             trade_id=trade_id,
             price_type=price_type,
         )
-        self.write_trades([trade])
+        self._record(trade)
         return trade.trade_uid
+
+    def _record(self, trade: Trade) -> None:
+        """Write what a trading thread waits for."""
+        self.write_trades([trade])
 
     def write_trades(self, trades: Sequence[Trade]) -> WriteCount:
         """Write a batch; equal rows count as `same`, one that differs raises Conflict for all."""

@@ -115,6 +115,17 @@ class BookState:
 
 
 @dataclass(frozen=True, slots=True)
+class BookCopy:
+    """A book with what tells copies apart: `generation` changes when a server begins it anew,
+    `revision` rises with each change; `applied` is the day of each fill that was applied."""
+
+    state: BookState
+    applied: Mapping[str, date] = field(default_factory=dict)
+    revision: int = 0
+    generation: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Trade:
     """One row of the ledger with its identity fixed; `traded_at` is aware, `volume` in shares."""
 

@@ -11,6 +11,7 @@ from storage_app.models.accounts import (
     Environment,
 )
 from storage_app.models.audit import AuditAction, AuditEntry
+from storage_app.models.conflicts import TradeConflict
 from storage_app.models.reports import Report, ReportKind
 from storage_app.models.strategies import ParamVersion, Strategy, StrategyStatus, StrategyType
 
@@ -31,5 +32,6 @@ __all__ = (
     "Strategy",
     "StrategyStatus",
     "StrategyType",
+    "TradeConflict",
     "User",
 )

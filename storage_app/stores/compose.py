@@ -7,6 +7,7 @@ import queue
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Protocol, cast
 
 from django.utils.module_loading import import_string
@@ -24,11 +25,21 @@ from storage_app.contract.roles import (
 )
 from storage_app.stores.absent import Absent
 from storage_app.stores.checked import checked
+from storage_app.stores.outbox import Outbox, close_outbox, open_outbox
 from storage_app.stores.setup import Options, prepare
+from storage_app.stores.slow import watched
 
 logger = logging.getLogger(__name__)
 
 HEALTH_DEADLINE = 0.5
+# Seconds that a write may be on its way before its server counts as degraded.
+OWED_PATIENCE = 5.0
+_OWED_BY: dict[str, type] = {
+    "positions": PositionStore,
+    "trades": TradeLedger,
+    "trade conflict": AccountBook,
+    "capital": AccountBook,
+}
 
 # Role → dotted path of the backend that plays it.
 Roles = dict[type, str]
@@ -77,24 +88,42 @@ class Backend(Protocol):
 class ComposedStore:
     """A DataStore made of one backend per role; its methods are those of the roles."""
 
-    def __init__(self, mode: str, backends: Mapping[type, Backend]) -> None:
+    def __init__(
+        self, mode: str, backends: Mapping[type, Backend], outbox: Outbox | None = None
+    ) -> None:
         self.mode = mode
         self._backends = backends
+        self._outbox = outbox
         for role in ROLES:
             for name in role_methods(role):
                 setattr(self, name, self._bind(role, name))
 
     def health_check(self) -> dict[str, str]:
         components = {backend.component: backend for backend in self._backends.values()}
-        return check_health(components)
+        health = check_health(components)
+        for kind, owed in self.owed().items():
+            name = self._backends[_OWED_BY[kind]].component
+            if owed["age"] > OWED_PATIENCE and health[name] == "ok":
+                health[name] = "degraded"
+        return health
+
+    def owed(self) -> dict[str, dict[str, float]]:
+        """Return what is acknowledged and not on its server yet: count and age by kind."""
+        if self._outbox is None:
+            return {}
+        counts = self._outbox.counts()
+        return {kind: {"count": count, "age": age} for kind, (count, age) in counts.items()}
 
     def close(self) -> None:
+        outbox, self._outbox = self._outbox, None
+        if outbox is not None:
+            close_outbox(outbox)
         for backend in self._backends.values():
             backend.close()
 
     def _bind(self, role: type, name: str) -> Any:
         if role in self._backends:
-            return checked(role, getattr(self._backends[role], name))
+            return checked(role, watched(role, getattr(self._backends[role], name)))
         homes = [mode for mode, roles in MODES.items() if role in roles]
         return Absent(name, role, self.mode, homes)
 
@@ -114,7 +143,28 @@ def create_data_store(
     if options.mode not in MODES:
         raise InvalidInput(f"unknown mode {options.mode!r}; choose one of {', '.join(MODES)}")
     backends = {role: _build(path, options) for role, path in MODES[options.mode].items()}
+    if options.mode == "hybrid":
+        return cast("DataStore", _mirror(backends, options))
     return cast("DataStore", ComposedStore(options.mode, backends))
+
+
+def _mirror(primaries: Mapping[type, Backend], options: Options) -> ComposedStore:
+    """Put the files behind the servers of each role that has a mirror."""
+    # They need the models, so Django has to be set up.
+    from storage_app.stores import mirror
+    from storage_app.stores.fallback import Switches
+
+    outbox = open_outbox(options.data_dir / "journal")
+    switches = Switches(options.dual_write, options.auto_fallback)
+    backends = dict(primaries)
+    for role in mirror.ROLES:
+        if primaries[role].component == "sqlite":
+            continue  # a file of this host, which is no more durable for another beside it
+        files = _build(
+            _FILES[role], replace(options, data_dir=mirror.directory(role, options.data_dir))
+        )
+        backends[role] = mirror.mirrored(role, primaries[role], files, outbox, switches)
+    return ComposedStore(options.mode, backends, outbox)
 
 
 def _build(dotted_path: str, options: Options) -> Backend:

@@ -11,16 +11,17 @@ import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
+from decimal import Decimal
 from operator import itemgetter
 from typing import Any
 
-from django.db import InterfaceError, OperationalError, connection, connections
+from django.db import InterfaceError, OperationalError, connection, connections, transaction
 
 from storage_app.contract import rows, rules
 from storage_app.contract.errors import Unavailable
 from storage_app.contract.roles import AccountBook, StrategyBook
 from storage_app.contract.types import Money
-from storage_app.models import Account, Strategy
+from storage_app.models import Account, AccountStrategy, ParamVersion, Strategy
 from storage_app.services import accounts, bindings, capital, strategies
 from storage_app.services.actors import trader
 from trades_app.market import clock
@@ -158,6 +159,38 @@ class OrmAccounts(_Relational, AccountBook):
         )
         return rows.binding_rows("account_id", numbers)
 
+    @translating()
+    def dump(self) -> dict[str, Any]:
+        """Return all accounts and bindings of one moment, in the form of `accounts.json`."""
+        own = ("account_id", "account_name", "broker", "environment", "status")
+        with transaction.atomic():
+            accounts = list(Account.objects.all())
+            bindings = list(AccountStrategy.objects.select_related("account", "strategy"))
+        return {
+            "accounts": {
+                one.account_id: {
+                    "id": one.pk,
+                    **{name: getattr(one, name) for name in own},
+                    **{name: _text(getattr(one, name)) for name in rows.ACCOUNT_MONEY},
+                    "capital_at": _moment(one.capital_at),
+                    "created_at": _moment(one.created_at),
+                }
+                for one in accounts
+            },
+            "bindings": [
+                {
+                    "id": one.pk,
+                    "account_id": one.account.account_id,
+                    "strategy_name": one.strategy.strategy_name,
+                    "allocated_capital": str(one.allocated_capital),
+                    "risk_limit": str(one.risk_limit),
+                    "status": one.status,
+                    "created_at": _moment(one.created_at),
+                }
+                for one in bindings
+            ],
+        }
+
 
 class OrmStrategies(_Relational, StrategyBook):
     @translating()
@@ -208,6 +241,52 @@ class OrmStrategies(_Relational, StrategyBook):
             "version", "remark", "actor", "created_at"
         )
         return [rows.version_row(*version, active) for version in found]
+
+    @translating()
+    def dump(self) -> dict[str, Any]:
+        """Return all strategies of one moment, in the form of `strategies.json`."""
+        plain = ("strategy_name", "strategy_code", "strategy_type", "version", "status")
+        versions: dict[int, list[dict[str, Any]]] = {}
+        with transaction.atomic():
+            found = list(Strategy.objects.select_related("active_version"))
+            saved = ParamVersion.objects.order_by("version").defer("params")
+            for one in saved:
+                versions.setdefault(one.strategy_id, []).append(
+                    {
+                        "version": one.version,
+                        "remark": one.remark,
+                        "created_by": one.actor,
+                        "created_at": _moment(one.created_at),
+                    }
+                )
+        return {
+            "strategies": {
+                one.strategy_name: {
+                    "id": one.pk,
+                    **{name: getattr(one, name) for name in plain},
+                    "description": one.description,
+                    "active_version": one.active_version and one.active_version.version,
+                    "created_at": _moment(one.created_at),
+                    "versions": versions.get(one.pk, []),
+                }
+                for one in found
+            }
+        }
+
+    @translating()
+    def dump_params(self, strategy_name: str, versions: list[int]) -> dict[int, Any]:
+        found = ParamVersion.objects.filter(
+            strategy__strategy_name=strategy_name, version__in=versions
+        )
+        return dict(found.values_list("version", "params"))
+
+
+def _text(amount: Decimal | None) -> str | None:
+    return None if amount is None else str(amount)
+
+
+def _moment(moment: datetime | None) -> str | None:
+    return None if moment is None else clock.in_shanghai(moment).isoformat()
 
 
 _inherited: list[object] = []

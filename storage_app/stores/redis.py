@@ -7,6 +7,7 @@ the books. `positions.lua` describes the fields.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
@@ -27,7 +28,7 @@ from storage_app.contract.positions import (
     to_ticks,
 )
 from storage_app.contract.roles import PositionStore
-from storage_app.contract.types import BookState, Money, PositionFlag, PositionState
+from storage_app.contract.types import BookCopy, BookState, Money, PositionFlag, PositionState
 from trades_app.market import clock
 
 BOOKS = "sq:books"
@@ -71,6 +72,9 @@ class RedisPositions(PositionStore):
         self._script: Any = None
         self._crowds = CrowdWatch()
         self._listed: set[str] = set()
+        # Generation and revision of each book at the last answer that told them.
+        self.seen: dict[str, tuple[str, int]] = {}
+        self._answer = threading.local()
         # What a book held at the last read: most reads find the same, and comparing is cheaper.
         self._parsed: dict[str, tuple[dict[str, str], BookState]] = {}
 
@@ -100,6 +104,7 @@ class RedisPositions(PositionStore):
         key = book_key(account_id)
         with translating(key):
             fields: dict[str, str] = self._connection().hgetall(key)
+            self.seen[account_id] = (fields.get("_gen", ""), int(fields.get("_rev", 0)))
             known = self._parsed.get(key)
             if known is not None and known[0] == fields:
                 return known[1]
@@ -180,6 +185,43 @@ class RedisPositions(PositionStore):
         with translating(BOOKS):
             return sorted(self._connection().smembers(BOOKS))
 
+    @property
+    def answered_revision(self) -> int:
+        """The revision that the last change of this thread led to."""
+        return int(self._answer.revision)
+
+    def read_marks(self, book: str) -> tuple[str, int]:
+        """Return generation and revision of a book, "" and 0 if there is none."""
+        key = book_key(book)
+        with translating(key):
+            generation, revision = self._connection().hmget(key, "_gen", "_rev")
+        return generation or "", int(revision or 0)
+
+    def dump(self, book: str) -> BookCopy:
+        """Return everything there is of a book, in one transaction."""
+        key = book_key(book)
+        with translating(key):
+            pipeline = self._connection().pipeline(transaction=True)
+            pipeline.hgetall(key)
+            pipeline.zrange(f"{key}:fills", 0, -1, withscores=True)
+            fields, fills = pipeline.execute()
+            applied = {
+                identity: datetime.strptime(f"{day:.0f}", "%Y%m%d").date()  # noqa: DTZ007
+                for identity, day in fills
+            }
+            return BookCopy(
+                parse_book(fields), applied, int(fields.get("_rev", 0)), fields.get("_gen", "")
+            )
+
+    def load(self, book: str, copy: BookCopy) -> None:
+        """Make the book equal to a copy; fills that were applied here stay applied."""
+        key = book_key(book)
+        if copy.applied:
+            days = {identity: int(f"{day:%Y%m%d}") for identity, day in copy.applied.items()}
+            with translating(key):
+                self._connection().zadd(f"{key}:fills", days, nx=True)
+        self.replace_positions(book, copy.state.positions, copy.state.increment_date)
+
     def _connection(self) -> Any:
         if self._client is None:
             client = get_redis_connection(self._alias)
@@ -190,7 +232,8 @@ class RedisPositions(PositionStore):
     def _read(self, code: str, book: str) -> PositionState | None:
         key = book_key(book)
         with translating(key):
-            text = self._connection().hget(key, code)
+            text, generation, revision = self._connection().hmget(key, code, "_gen", "_rev")
+            self.seen[book] = (generation or "", int(revision or 0))
             return None if text is None else parse_entry(code, text)
 
     def _run(self, book: str, *arguments: str | int) -> list[Any]:
@@ -200,7 +243,7 @@ class RedisPositions(PositionStore):
             client = self._connection()
             answer: list[Any] = self._script(keys=[key, f"{key}:fills"], args=arguments)
             # Not in the script, because a cluster keeps the list elsewhere.
-            revision = answer[0]
+            revision = self._answer.revision = int(answer[0])
             if revision and (revision == 1 or book not in self._listed):
                 client.sadd(BOOKS, book)
                 self._listed.add(book)

@@ -15,6 +15,7 @@ import django
 django.setup()
 
 from tests.bench import (  # noqa: E402
+    bench_journal,
     bench_klines,
     bench_ledger,
     bench_positions,
@@ -31,6 +32,7 @@ SUITES = {
     "ledger": (bench_ledger, "Trades"),
     "positions": (bench_positions, "Positions"),
     "strategies": (bench_strategies, "Strategy parameters"),
+    "journal": (bench_journal, "The journal of hybrid mode"),
 }
 ON_CLICKHOUSE = {"klines", "ledger"}
 

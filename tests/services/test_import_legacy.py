@@ -17,6 +17,7 @@ from django.core.management import CommandError, call_command
 from storage_app.contract.types import PositionFlag
 from storage_app.models import Account, AccountSnapshot
 from storage_app.stores.compose import create_data_store
+from tests import servers
 from trades_app.market import clock
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -461,15 +462,15 @@ def test_account_that_cannot_be_opened_as_asked_is_wrong_use(source, arguments):
     assert not Account.objects.exists()
 
 
-def test_server_that_is_down_ends_with_status_3_and_the_next_run_completes(source, redis_server):
-    redis_server.stop()
+def test_server_that_is_down_ends_with_status_3_and_the_next_run_completes(source):
+    servers.CLICKHOUSE.stop()
     try:
         result = run(source, *CREATE)
         assert result["status"] == 3
-        assert "redis is unavailable" in result["errors"]
+        assert "clickhouse is unavailable" in result["errors"]
         assert len(result["errors"].splitlines()) == 1
     finally:
-        redis_server.start()
+        servers.CLICKHOUSE.start()
     assert run(source)["status"] == 0
 
 

@@ -17,7 +17,7 @@ CODE = "600000.SH"
 
 
 @pytest.fixture
-def store(redis, db):
+def store(redis, data_dir, db):
     store = create_data_store("hybrid")
     yield store
     store.close()

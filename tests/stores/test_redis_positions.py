@@ -95,7 +95,7 @@ def test_reading_a_book_is_one_command_however_many_positions(store, redis):
     store.replace_positions(BOOK, {code: PositionState(code, 1) for code in CODES}, MONDAY)
     assert commands(redis, lambda: store.get_positions(BOOK)) == {"hgetall": 1}
     assert commands(redis, lambda: store.read_book(BOOK)) == {"hgetall": 1}
-    assert commands(redis, lambda: store.get_held_days(BANK, BOOK)) == {"hget": 1}
+    assert commands(redis, lambda: store.get_held_days(BANK, BOOK)) == {"hmget": 1}
 
 
 def test_a_tick_and_an_increment_are_one_script_call_each(store, redis):

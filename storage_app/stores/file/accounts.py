@@ -10,7 +10,7 @@ Money is text, so that no cent is lost; a time is ISO 8601 with its offset.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -32,6 +32,8 @@ from storage_app.stores.file.documents import (
 from storage_app.stores.file.records import believing, next_id
 from storage_app.stores.file.strategies import FileStrategies
 from trades_app.market import clock
+
+_CAPITAL_KEYS = ("total_assets", "current_capital", "position_value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +184,21 @@ class FileAccounts(AccountBook):
         name = self._strategies.find(strategy_name)["strategy_name"]
         return _rows("account_id", _bindings(self._read(), strategy_name=name))
 
+    def exists(self) -> bool:
+        return self._path.exists()
+
+    def load_snapshot(self, read: Callable[[], Document]) -> None:
+        """Replace accounts and bindings by what `read` returns, keeping capital that is newer.
+
+        The lock is held while reading, so that an older snapshot never follows a newer one.
+        """
+        with updating(self._path) as document:
+            known = _parse(self._path, document).accounts
+            new = read()
+            for key, entry in new["accounts"].items():
+                _keep_newer_capital(entry, known.get(key))
+            document.update(new)
+
     def _read(self) -> Book:
         return _parse(self._path, read_document(self._path))
 
@@ -237,6 +254,13 @@ def _new_binding(
         "status": rules.BindingStatus.ACTIVE.value,
         "created_at": clock.now().isoformat(),
     }
+
+
+def _keep_newer_capital(entry: Document, known: Document | None) -> None:
+    before = None if known is None else _stamp(known["capital_at"])
+    now = _stamp(entry["capital_at"])
+    if known is not None and before is not None and (now is None or now < before):
+        entry.update({key: known[key] for key in (*_CAPITAL_KEYS, "capital_at")})
 
 
 def _bindings(book: Book, **key: str) -> list[Document]:

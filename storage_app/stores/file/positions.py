@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -38,7 +38,7 @@ from storage_app.contract.positions import (
     with_held_days,
 )
 from storage_app.contract.roles import PositionStore
-from storage_app.contract.types import BookState, Money, PositionFlag, PositionState
+from storage_app.contract.types import BookCopy, BookState, Money, PositionFlag, PositionState
 from storage_app.stores.file.documents import (
     Document,
     DocumentSet,
@@ -53,6 +53,8 @@ MAX_PRICES = "max_price.json"
 MIN_PRICES = "min_price.json"
 APPLIED = "applied_trades.json"
 INCREMENT_DATE = "_inc_date"
+REVISION = "_rev"
+GENERATION = "_gen"
 
 Documents = dict[str, Document]
 _T = TypeVar("_T")
@@ -65,6 +67,8 @@ class Draft:
     increment_date: date | None
     positions: dict[str, PositionState]
     applied: Document
+    # Of the server's copy, where this book mirrors one.
+    marks: Document = field(default_factory=dict)
 
 
 class FilePositions(PositionStore):
@@ -196,6 +200,33 @@ class FilePositions(PositionStore):
                 books |= {f"{account.name}/{path.name}": path for path in _directories(account)}
             return sorted(name for name, path in books.items() if _is_book(name) and _stands(path))
 
+    def read_copy(self, account_id: str) -> BookCopy:
+        """Return everything there is of a book, with the server's revision it stands for."""
+        files = self._files(account_id)
+        documents = files.read()
+        marks = documents[POSITIONS]
+        with _believing(files.directory / APPLIED, "applied"):
+            applied = {key: parse.parse_date(day) for key, day in documents[APPLIED].items()}
+        return BookCopy(
+            parse_book(files.directory, documents),
+            applied,
+            int(marks.get(REVISION, 0)),
+            str(marks.get(GENERATION, "")),
+        )
+
+    def load_copy(self, account_id: str, copy: BookCopy) -> None:
+        """Make the book equal to a copy; nothing is written when it is so already."""
+        with self._updating(account_id) as draft:
+            draft.increment_date = copy.state.increment_date
+            draft.positions = dict(copy.state.positions)
+            draft.applied = {key: day.isoformat() for key, day in copy.applied.items()}
+            draft.marks = {REVISION: copy.revision, GENERATION: copy.generation}
+
+    def set_marks(self, account_id: str, generation: str, revision: int) -> None:
+        """Note which revision of the server's the book stands for."""
+        with self._updating(account_id) as draft:
+            draft.marks = {REVISION: revision, GENERATION: generation}
+
     def _files(self, book: str) -> DocumentSet:
         files = self._sets.get(book)
         if files is None:
@@ -241,7 +272,7 @@ def write_book(documents: Documents, draft: Draft) -> None:
     for code, state in draft.positions.items():
         if not _is_price_only(state):
             new[code] = {**_foreign_keys(old.get(code)), **_format_entry(state)}
-    documents[POSITIONS] = new
+    documents[POSITIONS] = new | draft.marks
     documents[MAX_PRICES] = {
         code: state.max_price
         for code, state in draft.positions.items()

@@ -11,7 +11,7 @@ process left beyond the last version is written over by the next save.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -116,6 +116,33 @@ class FileStrategies(StrategyBook):
     def list_strategy_versions(self, strategy_name: str) -> list[dict[str, Any]]:
         entry = self.find(strategy_name)
         return [_version_row(saved, entry) for saved in reversed(entry["versions"])]
+
+    def exists(self) -> bool:
+        return self._path.exists()
+
+    def load_snapshot(
+        self,
+        read: Callable[[], Document],
+        read_params: Callable[[str, list[int]], Mapping[int, Any]],
+    ) -> None:
+        """Replace the index by what `read` returns, after adding the versions that are not here.
+
+        `read_params` returns parameters by version; versions never change, so each is read once.
+        """
+        with updating(self._path) as document:
+            new = read()
+            for entry in new["strategies"].values():
+                self._add_versions(entry, read_params)
+            document.update(new)
+
+    def _add_versions(
+        self, entry: Document, read_params: Callable[[str, list[int]], Mapping[int, Any]]
+    ) -> None:
+        by_number = {saved["version"]: saved for saved in entry["versions"]}
+        missing = [n for n in by_number if not self._version_path(entry, n).exists()]
+        if missing:
+            for version, params in read_params(entry["strategy_name"], missing).items():
+                self._write_version(entry, by_number[version] | {"params": params})
 
     def _read(self) -> Strategies:
         return _parse(self._path, read_document(self._path))

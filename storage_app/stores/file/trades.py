@@ -116,6 +116,12 @@ class FileTrades(TradeLedger):
             rows.sort(key=trade_lines.in_time)
             yield from file.parse(rows, trade_lines.to_dict)
 
+    def read_since(self, account_id: str, day: date) -> Iterator[Trade]:
+        """Yield the trades of a day and later as they were written, in the order of the lines."""
+        wanted = _Wanted(day)
+        for file in self._years(account_id, wanted):
+            yield from file.parse(wanted.select(file.read_rows()), trade_lines.to_trade)
+
     def aggregate_trades(
         self,
         account_id: str | None,
