@@ -8,6 +8,7 @@ variable; a password is never part of a message. PLATFORM_ENV_FILES=no leaves th
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from pathlib import Path
 
@@ -63,6 +64,12 @@ def port(name: str, default: int) -> int:
 
 def names(name: str, default: str) -> list[str]:
     return [part.strip() for part in text(name, default).split(",") if part.strip()]
+
+
+def urls(name: str) -> list[str]:
+    """Return URLs that stand between commas or white space; one may hold commas itself."""
+    parts = re.split(r"[\s,]+(?=[A-Za-z][A-Za-z0-9+.-]*://)", text(name))
+    return [part.strip(" ,") for part in parts if part.strip(" ,")]
 
 
 def store_mode(name: str = "DATA_STORE_MODE") -> StoreMode:

@@ -23,6 +23,12 @@ DATA_STORE_MODE = env.store_mode()
 ENABLE_DUAL_WRITE = env.flag("ENABLE_DUAL_WRITE", default=True)
 ENABLE_AUTO_FALLBACK = env.flag("ENABLE_AUTO_FALLBACK", default=True)
 
+# Receivers of alerts, as apprise writes them; each holds a secret.
+ALERT_URLS = env.urls("ALERT_URLS")
+LOG_LEVEL = env.text("LOG_LEVEL", "INFO")
+# Whether each process also writes a file below DATA_DIR/log.
+LOG_FILES = env.flag("LOG_FILES", default=True)
+
 # Only the web process needs a key; wsgi.py asks for it by name.
 SECRET_KEY = env.text("SECRET_KEY")
 DEBUG = env.flag("DEBUG", default=False)
@@ -62,6 +68,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",
+    "storage_app.admin.database_outage.DatabaseOutageMiddleware",
 ]
 
 ROOT_URLCONF = "silverquant_site.urls"
@@ -239,7 +246,8 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BEAT_ENABLE_REMOTE_CONTROL = True
 DJANGO_CELERY_BEAT_TZ_AWARE = True
 
-LOGGING = {
+# For the platform's own programs; create_data_store() leaves the logging of a script alone.
+LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
@@ -248,7 +256,16 @@ LOGGING = {
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
     # A red check is in the answer; its traceback on every poll would bury the rest.
     "loggers": {"health_check": {"level": "ERROR"}},
-    "root": {"handlers": ["console"], "level": env.text("LOG_LEVEL", "INFO")},
+    "root": {"handlers": ["console"], "level": LOG_LEVEL},
 }
+if LOG_FILES:
+    LOGGING["handlers"]["file"] = {
+        "()": "storage_app.log_files.ProcessLog",
+        "directory": DATA_DIR / "log",
+    }
+    for _name in ("storage_app", "trades_app", "chdb_server"):
+        LOGGING["loggers"][_name] = {"handlers": ["file"]}
+    # How long calls take is for the files; on the console it would bury what commands say.
+    LOGGING["loggers"]["storage_app.stores.slow"] = {"handlers": ["file"], "propagate": False}
 
 SITE_TITLE = _("SilverQuant data platform")
