@@ -11,18 +11,25 @@ from trades_app.market import clock
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """`hour` and `minute` are Shanghai time; `days` as in crontab, 1 being Monday."""
+    """`hour`, `minute` and `days` as in crontab, in Shanghai time, 1 being Monday.
+
+    What no worker has taken after `expires` seconds is dropped.
+    """
 
     name: str
     task: str
-    hour: int
-    minute: int
-    days: str = "1-5"
+    hour: int | str = "*"
+    minute: int | str = "*"
+    days: str = "*"
+    expires: int | None = None
 
 
 JOBS = (
     # Holidays within the week are the task's own business: crontab knows none.
-    Job("Held-day increment", "storage_app.age_books", hour=8, minute=5),
+    Job("Held-day increment", "storage_app.age_books", hour=8, minute=5, days="1-5"),
+    Job("Owed writes", "storage_app.drain_journals", expires=50),
+    Job("Mirror of daily bars", "storage_app.mirror_klines", hour=2, minute=40),
+    Job("Trading calendar", "storage_app.check_calendar", hour=8, minute=30),
 )
 
 
@@ -41,6 +48,7 @@ def _seed(job: Job) -> bool:
         timezone=clock.SHANGHAI,
     )
     _, is_new = PeriodicTask.objects.get_or_create(
-        name=job.name, defaults={"task": job.task, "crontab": crontab}
+        name=job.name,
+        defaults={"task": job.task, "crontab": crontab, "expire_seconds": job.expires},
     )
     return bool(is_new)

@@ -12,10 +12,21 @@ from trades_app.market.clock import SHANGHAI
 INCREMENT = "Held-day increment"
 
 
+def seeded(name):
+    schedule.seed()
+    return PeriodicTask.objects.get(name=name)
+
+
 @pytest.fixture
 def increment(db):
-    schedule.seed()
-    return PeriodicTask.objects.get(name=INCREMENT)
+    return seeded(INCREMENT)
+
+
+def is_due(task, moment, last_run):
+    crontab = task.schedule
+    crontab.app = app
+    crontab.nowfun = lambda: moment
+    return crontab.is_due(last_run).is_due
 
 
 def test_seeding_twice_adds_nothing(db):
@@ -40,7 +51,7 @@ def test_every_job_names_a_task_that_exists(db):
 
 
 @pytest.mark.parametrize(
-    ("moment", "is_due"),
+    ("moment", "expected"),
     [
         (datetime(2026, 3, 2, 8, 4, 50, tzinfo=SHANGHAI), False),
         (datetime(2026, 3, 2, 8, 5, 1, tzinfo=SHANGHAI), True),
@@ -48,9 +59,20 @@ def test_every_job_names_a_task_that_exists(db):
     ],
     ids=["ten seconds early", "Monday 08:05", "Saturday"],
 )
-def test_the_increment_is_due_at_five_past_eight_in_shanghai(increment, moment, is_due):
-    crontab = increment.schedule
-    crontab.app = app
-    crontab.nowfun = lambda: moment
+def test_the_increment_is_due_at_five_past_eight_in_shanghai(increment, moment, expected):
+    assert is_due(increment, moment, moment - timedelta(hours=1)) is expected
 
-    assert crontab.is_due(moment - timedelta(hours=1)).is_due is is_due
+
+def test_owed_writes_are_drained_each_minute_and_never_late(db):
+    job = seeded("Owed writes")
+    sunday = datetime(2026, 3, 1, 3, 14, 2, tzinfo=SHANGHAI)
+    assert is_due(job, sunday, sunday - timedelta(seconds=60))
+    assert not is_due(job, sunday + timedelta(seconds=30), sunday)
+    assert job.expire_seconds < 60
+
+
+def test_bars_are_mirrored_once_a_night(db):
+    job = seeded("Mirror of daily bars")
+    night = datetime(2026, 3, 1, 2, 40, 1, tzinfo=SHANGHAI)
+    assert is_due(job, night, night - timedelta(days=1))
+    assert not is_due(job, night + timedelta(hours=12), night)

@@ -107,6 +107,35 @@ def read_factors(
     return pd.DataFrame(dict(zip(names, columns or ([], [], []), strict=True)))
 
 
+def read_fingerprints() -> dict[str, dict[str, tuple[int, int, int]]]:
+    """Return what tells whether bars have changed: `{adjust: {code: (days, newest, version)}}`.
+
+    `newest` is YYYYMMDD. A day that was written twice counts once, merged or not.
+    """
+    return _fingerprints(
+        "SELECT adjust, code, uniqExact(trade_date), toYYYYMMDD(max(trade_date)), max(version) "
+        "FROM daily_kline GROUP BY adjust, code ORDER BY adjust, code"
+    )
+
+
+def read_factor_fingerprints() -> dict[str, tuple[int, int, int]]:
+    """Return the same of adjust factors, `{code: (days, newest, version)}`."""
+    found = _fingerprints(
+        "SELECT '', toString(code), uniqExact(ex_date), toYYYYMMDD(max(ex_date)), max(version) "
+        "FROM adjust_factor GROUP BY code ORDER BY code"
+    )
+    return found.get("", {})
+
+
+def _fingerprints(query: str) -> dict[str, dict[str, tuple[int, int, int]]]:
+    with leased() as client:
+        rows = client.execute(query)
+    found: dict[str, dict[str, tuple[int, int, int]]] = {}
+    for adjust, code, days, newest, version in rows:
+        found.setdefault(adjust, {})[code] = (days, newest, version)
+    return found
+
+
 def _bounds(start: date | None, end: date | None) -> list[str]:
     bounds = []
     if start is not None:
