@@ -45,10 +45,14 @@ def _may(permission: str) -> Any:
     return permitted
 
 
-def _page(title: Any, icon: str, name: str, permission: str = "") -> dict[str, Any]:
+def _page(
+    title: Any, icon: str, name: str, permission: str = "", badge: str = ""
+) -> dict[str, Any]:
     page: dict[str, Any] = {"title": title, "icon": icon, "link": reverse_lazy(f"admin:{name}")}
     if permission:
         page["permission"] = _may(permission)
+    if badge:
+        page["badge"] = badge
     return page
 
 
@@ -92,6 +96,13 @@ NAVIGATION: list[dict[str, Any]] = [
                 "receipt_long",
                 "trades_app_trade_changelist",
                 "trades_app.view_trade",
+            ),
+            _page(
+                _("Trade conflicts"),
+                "rule",
+                "storage_app_tradeconflict_changelist",
+                "storage_app.view_tradeconflict",
+                badge="storage_app.admin.conflicts.sidebar_badge",
             ),
             _page(
                 _("Daily bars"),

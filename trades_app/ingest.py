@@ -35,6 +35,10 @@ BAR_BLOCK = 1_000_000
 TRADE_BLOCK = 100_000
 
 _INSERT_TRADES = f"INSERT INTO trade ({', '.join(TRADE_COLUMNS)}, ingested_at) VALUES"
+_NEWEST_COPY = (
+    "SELECT max(toUnixTimestamp64Micro(ingested_at)) FROM trade WHERE account_id = %(account_id)s "
+    "AND trade_date = %(trade_date)s AND trade_uid = %(trade_uid)s"
+)
 _INSERT_BARS = (
     "INSERT INTO daily_kline (adjust, code, trade_date, open_ticks, high_ticks, low_ticks, "
     "close_ticks, volume, amount_fen, source, version) VALUES"
@@ -46,8 +50,27 @@ def insert_trades(
     columns: Mapping[str, Sequence[Any]], *, answer_timeout: float | None = None
 ) -> None:
     """Insert rows given as TRADE_COLUMNS, price and amount as Decimal, in large blocks."""
+    _insert_trades(columns, _now_in_microseconds(), answer_timeout)
+
+
+def correct_trade(row: Mapping[str, Any], *, answer_timeout: float | None = None) -> None:
+    """Insert a row, given as TRADE_COLUMNS, in place of the one that stands for its uid.
+
+    The newest copy of a uid is the one that reads show, and the copy that stands may come from
+    a host whose clock is ahead of ours.
+    """
+    with leased(answer_timeout=answer_timeout) as client:
+        ((newest,),) = client.execute(
+            _NEWEST_COPY, {name: row[name] for name in ("account_id", "trade_date", "trade_uid")}
+        )
+    columns = {name: [row[name]] for name in TRADE_COLUMNS}
+    _insert_trades(columns, max(_now_in_microseconds(), newest + 1), answer_timeout)
+
+
+def _insert_trades(
+    columns: Mapping[str, Sequence[Any]], ingested_at: int, answer_timeout: float | None
+) -> None:
     # Times as numbers, since the driver takes longer to convert them than to send the rest.
-    ingested_at = time.time_ns() // 1000
     milliseconds = [round(moment.timestamp() * 1000) for moment in columns["traded_at"]]
     columns = {**columns, "traded_at": milliseconds}
     rows = len(milliseconds)
@@ -93,6 +116,10 @@ def insert_factors(frame: pd.DataFrame, source: str) -> None:
     ]
     with bar_cache.changing_bars(), leased() as client:
         client.execute(_INSERT_FACTORS, columns, columnar=True)
+
+
+def _now_in_microseconds() -> int:
+    return time.time_ns() // 1000
 
 
 def _constant(value: str, rows: int) -> Any:

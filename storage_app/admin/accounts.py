@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
-from django.urls import reverse
+from django.http import HttpRequest, HttpResponse
 from django.utils.functional import Promise
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
@@ -35,6 +35,12 @@ STATUS_TONES = {
     AccountStatus.ACTIVE.value: "good",
     AccountStatus.SUSPENDED.value: "warn",
     AccountStatus.INACTIVE.value: "",
+}
+# Which buttons a status leaves.
+MOVES = {
+    AccountStatus.ACTIVE.value: ("suspend", "retire"),
+    AccountStatus.SUSPENDED.value: ("resume", "retire"),
+    AccountStatus.INACTIVE.value: ("resume",),
 }
 ENVIRONMENT_TONES = {Environment.LIVE.value: "info", Environment.PAPER.value: ""}
 RECENT_TRADES = 10
@@ -109,11 +115,6 @@ class AccountAdmin(ServiceAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Account | None = None) -> Any:
         return ("account_id",) if obj else ()
 
-    def get_fields(self, request: HttpRequest, obj: Account | None = None) -> Any:
-        if obj is not None and not self.has_change_permission(request, obj):
-            return self.fields[:-1]
-        return self.fields
-
     def save_model(self, request: HttpRequest, obj: Account, form: Any, change: bool) -> None:
         given = form.cleaned_data
         if change:
@@ -175,18 +176,8 @@ class AccountAdmin(ServiceAdmin):
             return [], exc.backend
         return describe_trades(found), ""
 
-    def get_actions_detail(self, request: HttpRequest, object_id: int) -> list[Any]:
-        account = self.get_object(request, str(object_id))
-        wanted = {
-            AccountStatus.ACTIVE.value: ("suspend", "retire"),
-            AccountStatus.SUSPENDED.value: ("resume", "retire"),
-            AccountStatus.INACTIVE.value: ("resume",),
-        }[account.status if account else AccountStatus.INACTIVE.value]
-        return [
-            one
-            for one in super().get_actions_detail(request, object_id)
-            if one.action_name.rsplit("_", 1)[-1] in wanted
-        ]
+    def moves_of(self, row: Account) -> Collection[str]:
+        return MOVES[row.status]
 
     @action(description=_("Suspend"), url_path="suspend", permissions=["change"], icon="pause")
     def suspend(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -216,16 +207,14 @@ class AccountAdmin(ServiceAdmin):
         verb: Promise,
         explanation: Promise,
     ) -> HttpResponse:
-        account = self.get_object(request, object_id)
-        if account is None:
-            raise Http404
+        account = self.found(request, object_id)
         actor, number = of_request(request), account.account_id
         question = Question(
             title=f"{verb}: {account}",
             explanation=explanation,
             button=verb,
             done=_("%(account)s is now: %(status)s") % {"account": account, "status": status.label},
-            back=reverse("admin:storage_app_account_change", args=[account.pk]),
+            back=self.page_of(account),
             act=lambda reason: accounts.set_status(actor, number, status.value, reason),
             is_dangerous=status is AccountStatus.INACTIVE,
         )

@@ -32,9 +32,11 @@ from storage_app.models import (
     AuditEntry,
     ParamVersion,
     Strategy,
+    TradeConflict,
     User,
 )
 from storage_app.services.access import restrict_accounts
+from trades_app.models import Trade
 
 TONES = {
     AuditAction.CREATE.value: "good",
@@ -47,8 +49,19 @@ TONES = {
 # By the name that an entry keeps; a model may be gone one day.
 MODELS: Mapping[str, type[Model]] = {
     str(model._meta.model_name): model
-    for model in (Account, AccountGrant, AccountStrategy, Group, ParamVersion, Strategy, User)
+    for model in (
+        Account,
+        AccountGrant,
+        AccountStrategy,
+        Group,
+        ParamVersion,
+        Strategy,
+        TradeConflict,
+        User,
+    )
 }
+# A decision on a conflict tells what it changed in the ledger.
+ALSO_TOLD: Mapping[str, type[Model]] = {str(TradeConflict._meta.model_name): Trade}
 ENTITIES = {name: model._meta.verbose_name for name, model in MODELS.items()}
 
 
@@ -132,14 +145,14 @@ class AuditEntryAdmin(ReadOnlyAdmin):
 
 def label_of(entity: str, key: str) -> str:
     """Return what a form calls the column; its name where no model knows it any more."""
-    model = MODELS.get(entity)
-    if model is None:
-        return key
-    try:
-        column = model._meta.get_field(key)
-    except FieldDoesNotExist:
-        return key
-    return capfirst(str(getattr(column, "verbose_name", key)))
+    for model in (MODELS.get(entity), ALSO_TOLD.get(entity)):
+        if model is not None:
+            try:
+                column = model._meta.get_field(key)
+            except FieldDoesNotExist:
+                continue
+            return capfirst(str(getattr(column, "verbose_name", key)))
+    return key
 
 
 def differences(entry: AuditEntry) -> list[tuple[str, str, str, str]]:

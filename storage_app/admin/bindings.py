@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
@@ -67,11 +68,6 @@ class BindingAdmin(ServiceAdmin):
     ) -> tuple[str, ...]:
         return ("account", "strategy") if obj else ()
 
-    def get_fields(self, request: HttpRequest, obj: AccountStrategy | None = None) -> Any:
-        if obj is not None and not self.has_change_permission(request, obj):
-            return self.fields[:-1]
-        return self.fields
-
     def save_model(
         self, request: HttpRequest, obj: AccountStrategy, form: Any, change: bool
     ) -> None:
@@ -92,12 +88,8 @@ class BindingAdmin(ServiceAdmin):
         )
         obj.pk = made.pk
 
-    def get_actions_detail(self, request: HttpRequest, object_id: int) -> list[Any]:
-        binding = self.get_object(request, str(object_id))
-        is_active = binding is not None and binding.status == BindingStatus.ACTIVE
-        hidden = "resume" if is_active else "pause"
-        found = super().get_actions_detail(request, object_id)
-        return [one for one in found if not one.action_name.endswith(hidden)]
+    def moves_of(self, row: AccountStrategy) -> Collection[str]:
+        return ("pause" if row.status == BindingStatus.ACTIVE else "resume", "unbind")
 
     @action(description=_("Pause"), url_path="pause", permissions=["change"], icon="pause")
     def pause(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -125,9 +117,7 @@ class BindingAdmin(ServiceAdmin):
     def _move(
         self, request: HttpRequest, object_id: str, act: Any, verb: Promise, explanation: Promise
     ) -> HttpResponse:
-        binding = self.get_object(request, object_id)
-        if binding is None:
-            raise Http404
+        binding = self.found(request, object_id)
         actor = of_request(request)
         number, name = binding.account.account_id, binding.strategy.strategy_name
         question = Question(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +45,8 @@ class Question:
     back: str
     act: Callable[[str], Any]
     is_dangerous: bool = False
+    # A template to show below the explanation, and what it needs.
+    details: tuple[str, Mapping[str, Any]] = ("", {})
 
 
 def ask(model_admin: ModelAdmin[Any], request: HttpRequest, question: Question) -> HttpResponse:
@@ -57,8 +59,11 @@ def ask(model_admin: ModelAdmin[Any], request: HttpRequest, question: Question) 
         else:
             messages.success(request, str(question.done))
             return HttpResponseRedirect(question.back)
+    template, details = question.details
     context = {
         **model_admin.admin_site.each_context(request),
+        **details,
+        "details_template": template,
         "title": question.title,
         "opts": model_admin.opts,
         "question": question,

@@ -11,12 +11,12 @@ from typing import Any
 from django.db.models import F, Window
 from django.db.models.functions import RowNumber
 from django.http import HttpRequest
-from django.utils.functional import Promise
-from django.utils.translation import gettext_lazy as _
 
 from storage_app.admin import facts, figures
+from storage_app.admin.conflicts import open_conflicts
+from storage_app.admin.health import read_health
 from storage_app.admin.positions import Positions, read_positions
-from storage_app.admin.sources import platform_store, reading_clickhouse, signed_in
+from storage_app.admin.sources import reading_clickhouse, signed_in
 from storage_app.admin.wording import describe_trades
 from storage_app.contract.errors import Unavailable
 from storage_app.models import Account, AccountSnapshot, Report, User
@@ -26,15 +26,6 @@ from trades_app.models import Trade
 
 LAST_TRADES = 12
 RECENT = timedelta(days=92)
-
-COMPONENTS: Mapping[str, Promise] = {
-    "redis": _("Positions"),
-    "mysql": _("Accounts and strategies"),
-    "sqlite": _("Accounts and strategies"),
-    "clickhouse": _("Trades and bars"),
-    "files": _("Files"),
-}
-STATES: Mapping[str, Promise] = {"ok": _("ok"), "degraded": _("degraded"), "down": _("down")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +102,11 @@ class LastTrades:
 
 def dashboard_context(request: HttpRequest) -> dict[str, Any]:
     user = signed_in(request)
-    health = platform_store().health_check()
-    context: dict[str, Any] = {"health": describe_health(health), "today": clock.today()}
+    context: dict[str, Any] = {
+        "health": read_health(),
+        "open_conflicts": open_conflicts(request),
+        "today": clock.today(),
+    }
     if user.has_perm("storage_app.view_account"):
         capitals = read_capitals(list(visible_accounts(user)))
         context |= {"capitals": capitals, "totals": add_up(capitals)}
@@ -124,18 +118,6 @@ def dashboard_context(request: HttpRequest) -> dict[str, Any]:
     if user.has_perm("storage_app.view_report"):
         context["report"] = Report.objects.first()
     return context
-
-
-def describe_health(health: Mapping[str, str]) -> list[dict[str, Any]]:
-    return [
-        {
-            "component": component,
-            "holds": COMPONENTS.get(component, component),
-            "state": state,
-            "says": STATES.get(state, state),
-        }
-        for component, state in health.items()
-    ]
 
 
 def read_capitals(accounts: Sequence[Account]) -> list[Capital]:

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from django.utils.functional import Promise
 from django.utils.html import format_html
+from django.utils.translation import gettext as _
 
 MISSING = "–"
 
@@ -35,6 +36,19 @@ def percent(value: Number) -> str:
 
 def whole(value: int | None) -> str:
     return MISSING if value is None else f"{value:,}"
+
+
+def duration(seconds: float) -> str:
+    """Show a length of time in its two largest units, such as 3 h 5 min."""
+    whole_seconds = max(int(seconds), 0)
+    minutes, hours, days = whole_seconds // 60, whole_seconds // 3600, whole_seconds // 86400
+    if days:
+        return _("%(days)d d %(hours)d h") % {"days": days, "hours": hours % 24}
+    if hours:
+        return _("%(hours)d h %(minutes)d min") % {"hours": hours, "minutes": minutes % 60}
+    if minutes:
+        return _("%(minutes)d min") % {"minutes": minutes}
+    return _("%(seconds)d s") % {"seconds": whole_seconds}
 
 
 def tone(value: Number) -> str:

@@ -11,6 +11,7 @@ PAGES = (
     "accounts",
     "audit",
     "bindings",
+    "conflicts",
     "jobs",
     "klines",
     "reports",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 from django.core.exceptions import PermissionDenied
@@ -13,16 +13,37 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from storage_app.admin import facts, figures
+from storage_app.admin.health import Outage, outage_of
 from storage_app.admin.sources import platform_store, reading_clickhouse, signed_in
 from storage_app.contract.errors import Unavailable
 from storage_app.contract.types import MAX_BATCH_CODES, BookState, PositionFlag, PositionState
 from storage_app.models import Account, User
 from storage_app.services.access import visible_accounts
 
-FLAGS: Mapping[PositionFlag, Promise] = {
-    PositionFlag.UNCONFIRMED: _("Unconfirmed: the broker must say what remains"),
-    PositionFlag.OVERSOLD: _("More was sold than was held"),
-    PositionFlag.LEFTOVER: _("A price extreme without a holding"),
+# What is written beside a position, and what to do about it.
+FLAGS: Mapping[PositionFlag, tuple[Promise, Promise]] = {
+    PositionFlag.UNCONFIRMED: (
+        _("unconfirmed"),
+        _(
+            "Held days or volume are in doubt: something was sold of an unknown volume, or two "
+            "hosts changed them during an outage. Compare with the broker; a fill that tells what "
+            "remains, or replacing the positions with the broker's, confirms it."
+        ),
+    ),
+    PositionFlag.OVERSOLD: (
+        _("oversold"),
+        _(
+            "More was sold than was held, so a buy is missing here. Compare with the broker and "
+            "replace the positions with the broker's."
+        ),
+    ),
+    PositionFlag.LEFTOVER: (
+        _("leftover"),
+        _(
+            "A highest or lowest price stands here without a holding. If the broker holds the "
+            "code, open the position; otherwise delete it."
+        ),
+    ),
 }
 
 
@@ -68,8 +89,9 @@ class PositionRow:
         return self.close.price * self.state.volume
 
     @property
-    def flag(self) -> Promise | str:
-        return FLAGS.get(self.state.flag, "")
+    def flag(self) -> tuple[Promise, Promise] | None:
+        """A word, and what to do; None when nobody has to do anything."""
+        return FLAGS.get(self.state.flag)
 
     def _distance(self, extreme: float | None) -> float | None:
         if self.close is None or extreme is None:
@@ -84,6 +106,13 @@ class Positions:
     rows: Sequence[PositionRow] = ()
     aged_on: Mapping[str, date | None] = field(default_factory=dict)
     missing: Sequence[str] = ()
+    # Since when the files of this host stand in for Redis; None while it answers.
+    outage: Outage | None = None
+
+    @property
+    def flags(self) -> Sequence[tuple[Promise, Promise]]:
+        """The flags that some row carries, each once."""
+        return [FLAGS[flag] for flag in FLAGS if any(row.state.flag is flag for row in self.rows)]
 
     @property
     def last_close(self) -> date | None:
@@ -107,7 +136,8 @@ def read_positions(user: User, accounts: Iterable[Account] | None = None) -> Pos
         if state.held_days is not None or state.flag
     ]
     aged_on = {"/".join(filter(None, key)): book.increment_date for key, book in books.items()}
-    return _priced(user, rows, aged_on)
+    priced = _priced(user, rows, aged_on)
+    return replace(priced, outage=outage_of("redis"))
 
 
 def _read_books(accounts: Mapping[str, Account]) -> dict[tuple[str, str], BookState]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from django.contrib import messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.forms import ModelForm
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from unfold.admin import ModelAdmin
 
@@ -15,6 +17,36 @@ from storage_app.contract.errors import StorageError
 from storage_app.models import AuditAction
 from storage_app.services import audit
 from storage_app.services.actors import of_request
+
+
+class DecidingAdmin(ModelAdmin):
+    """Rows with buttons that act on one of them after a question (see `confirm`)."""
+
+    def moves_of(self, row: Any) -> Collection[str]:
+        """Return the names of the actions that a row may take now."""
+        return self.actions_detail
+
+    def found(self, request: HttpRequest, object_id: str) -> Any:
+        """Return the row of an address, 403 or 404 in place of one that nobody may see."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        row = self.get_object(request, object_id)
+        if row is None:
+            raise Http404
+        return row
+
+    def page_of(self, row: Model) -> str:
+        return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=[row.pk])
+
+    def get_actions_detail(self, request: HttpRequest, object_id: int) -> list[Any]:
+        row = self.get_object(request, str(object_id))
+        wanted = () if row is None else self.moves_of(row)
+        model = f"{self.opts.app_label}_{self.opts.model_name}_"
+        return [
+            one
+            for one in super().get_actions_detail(request, object_id)
+            if one.action_name.removeprefix(model) in wanted
+        ]
 
 
 class ReadOnlyAdmin(ModelAdmin):
@@ -32,8 +64,11 @@ class ReadOnlyAdmin(ModelAdmin):
         return False
 
 
-class ServiceAdmin(ModelAdmin):
-    """Rows that services write; what a service refuses comes back as a message."""
+class ServiceAdmin(DecidingAdmin):
+    """Rows that services write; what a service refuses comes back as a message.
+
+    The last of `fields` is the reason, which only those who may change are asked for.
+    """
 
     actions = None
     list_filter_sheet = False
@@ -41,6 +76,11 @@ class ServiceAdmin(ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
+
+    def get_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
+        if obj is not None and not self.has_change_permission(request, obj):
+            return self.fields[:-1]
+        return self.fields
 
     def changeform_view(
         self,

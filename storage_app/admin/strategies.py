@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from typing import Any
 
 from django import forms
@@ -11,7 +12,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, path
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import ChoicesRadioFilter
@@ -137,11 +138,6 @@ class StrategyAdmin(ServiceAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Strategy | None = None) -> Any:
         return ("strategy_name", "strategy_code") if obj else ()
 
-    def get_fields(self, request: HttpRequest, obj: Strategy | None = None) -> Any:
-        if obj is not None and not self.has_change_permission(request, obj):
-            return self.fields[:-1]
-        return self.fields
-
     def save_model(self, request: HttpRequest, obj: Strategy, form: Any, change: bool) -> None:
         actor, given = of_request(request), dict(form.cleaned_data)
         reason = given.pop("reason")
@@ -179,14 +175,8 @@ class StrategyAdmin(ServiceAdmin):
             "may_activate": self.has_change_permission(request, strategy),
         }
 
-    def get_actions_detail(self, request: HttpRequest, object_id: int) -> list[Any]:
-        strategy = self.get_object(request, str(object_id))
-        wanted = MOVES[strategy.status] if strategy else ()
-        return [
-            one
-            for one in super().get_actions_detail(request, object_id)
-            if one.action_name.endswith(("new_version", *wanted))
-        ]
+    def moves_of(self, row: Strategy) -> Collection[str]:
+        return ("new_version", *MOVES[row.status])
 
     @action(
         description=_("New parameter version"),
@@ -195,12 +185,12 @@ class StrategyAdmin(ServiceAdmin):
         icon="add",
     )
     def new_version(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        strategy = self._found(request, object_id)
+        strategy = self.found(request, object_id)
         active = strategy.active_version
         form = ParamsForm(
             request.POST or None, initial={"params": pretty(active.params if active else {})}
         )
-        back = reverse("admin:storage_app_strategy_change", args=[strategy.pk])
+        back = self.page_of(strategy)
         if request.method == "POST" and form.is_valid():
             try:
                 saved = strategies.save_params(
@@ -258,7 +248,7 @@ class StrategyAdmin(ServiceAdmin):
         verb: Promise,
         explanation: Promise,
     ) -> HttpResponse:
-        strategy = self._found(request, object_id)
+        strategy = self.found(request, object_id)
         actor, name = of_request(request), strategy.strategy_name
         question = Question(
             title=f"{verb}: {strategy}",
@@ -266,14 +256,14 @@ class StrategyAdmin(ServiceAdmin):
             button=verb,
             done=_("%(strategy)s is now: %(status)s")
             % {"strategy": strategy, "status": status.label},
-            back=reverse("admin:storage_app_strategy_change", args=[strategy.pk]),
+            back=self.page_of(strategy),
             act=lambda reason: strategies.set_status(actor, name, status.value, reason),
             is_dangerous=status is StrategyStatus.INACTIVE,
         )
         return ask(self, request, question)
 
     def activate_view(self, request: HttpRequest, object_id: str, version: int) -> HttpResponse:
-        strategy = self._found(request, object_id)
+        strategy = self.found(request, object_id)
         if not self.has_change_permission(request, strategy):
             raise PermissionDenied
         if not strategy.versions.filter(version=version).exists():
@@ -287,14 +277,14 @@ class StrategyAdmin(ServiceAdmin):
             ),
             button=_("Activate"),
             done=_("Version %(number)s of %(strategy)s is active.") % words,
-            back=reverse("admin:storage_app_strategy_change", args=[strategy.pk]),
+            back=self.page_of(strategy),
             act=lambda reason: strategies.activate(actor, name, version, reason),
         )
         return ask(self, request, question)
 
     def compare_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Put two versions side by side; by default the two newest."""
-        strategy = self._found(request, object_id)
+        strategy = self.found(request, object_id)
         numbers = list(strategy.versions.order_by("-version").values_list("version", flat=True))
         newer = _number(request, "b", numbers[0] if numbers else 0)
         older = _number(request, "a", next((one for one in numbers if one < newer), newer))
@@ -318,14 +308,6 @@ class StrategyAdmin(ServiceAdmin):
             "rows": sorted(rows, key=lambda row: row[1]),
         }
         return TemplateResponse(request, "storage_app/compare.html", context)
-
-    def _found(self, request: HttpRequest, object_id: str) -> Strategy:
-        if not self.has_view_permission(request):
-            raise PermissionDenied
-        strategy: Strategy | None = self.get_object(request, object_id)
-        if strategy is None:
-            raise Http404
-        return strategy
 
     @display(description=_("type"), ordering="strategy_type")
     def type_badge(self, strategy: Strategy) -> str:

@@ -11,7 +11,7 @@ from storage_app.models.accounts import (
     Environment,
 )
 from storage_app.models.audit import AuditAction, AuditEntry
-from storage_app.models.conflicts import TradeConflict
+from storage_app.models.conflicts import ConflictResolution, TradeConflict
 from storage_app.models.reports import Report, ReportKind
 from storage_app.models.strategies import ParamVersion, Strategy, StrategyStatus, StrategyType
 
@@ -25,6 +25,7 @@ __all__ = (
     "AuditEntry",
     "BindingStatus",
     "Broker",
+    "ConflictResolution",
     "Environment",
     "ParamVersion",
     "Report",

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
+from storage_app.contract import trade_documents
 from storage_app.contract.rules import trader_name
 from storage_app.contract.types import Trade
 from storage_app.models import TradeConflict
-from storage_app.stores import trade_rows
 from storage_app.stores.orm import translating
 
 
 def record_conflict(trade: Trade, reason: str) -> None:
-    """Store it once, however often it is found."""
-    offered = trade_rows.as_dict(trade)
-    offered["timestamp"] = trade.traded_at.isoformat()
-    offered["trade_date"] = trade.trade_date.isoformat()
-    offered["price"], offered["amount"] = str(trade.price), str(trade.amount)
+    """Store it once, however often it is found, and never again once it is decided."""
     with translating():
         TradeConflict.objects.get_or_create(
             trade_uid=trade.trade_uid,
-            reason=reason[:500],
+            offered_digest=trade_documents.digest(trade),
             defaults={
                 "account_id": trade.account_id,
                 "trade_date": trade.trade_date,
                 "code": trade.code,
-                "offered": offered,
+                "offered": trade_documents.to_document(trade),
+                "reason": reason[:500],
                 "origin": trader_name(),
             },
         )

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 
@@ -8,12 +8,13 @@ import pytest
 from django.test import Client
 
 from storage_app.contract.types import PositionState
-from storage_app.models import Account, Strategy, User
+from storage_app.models import Account, Strategy, TradeConflict, User
 from storage_app.stores.compose import create_data_store
 from tests.factories import (
     make_account,
     make_bars,
     make_binding,
+    make_conflict,
     make_snapshot,
     make_strategy,
     make_superuser,
@@ -32,6 +33,7 @@ class Desk:
     limited: User
     my_trade: str
     foreign_trade: str
+    conflict: TradeConflict
 
 
 @pytest.fixture(autouse=True)
@@ -73,6 +75,7 @@ def desk(db, store):
         make_user("trader", accounts=[mine], username="limited"),
         my_trade.trade_uid,
         foreign_trade.trade_uid,
+        make_conflict(replace(my_trade, price=Decimal("10.5"), volume=900)),
     )
 
 

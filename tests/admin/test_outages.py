@@ -8,6 +8,7 @@ import pytest
 from django.urls import reverse
 
 from tests import servers
+from trades_app.market import clock
 
 pytestmark = pytest.mark.django_db(databases=["default", "clickhouse"])
 
@@ -27,7 +28,7 @@ def clickhouse_down(desk):
 
 
 def health_of(page):
-    return {one["component"]: one["state"] for one in page.context["health"]}
+    return {one.component: one.state for one in page.context["health"].stores}
 
 
 def test_the_dashboard_says_that_redis_is_down(boss, redis_down):
@@ -53,6 +54,74 @@ def test_the_dashboard_says_that_clickhouse_is_down(boss, clickhouse_down):
     assert "600000.SH" in page.content.decode()
     assert "1,012,345.67" in page.content.decode()
     assert took < 5
+
+
+def test_the_dashboard_tells_since_when_and_why_a_store_is_down(boss, redis_down):
+    boss.get(reverse("admin:index"))
+    page = boss.get(reverse("admin:index"))
+    text = page.content.decode()
+
+    (down,) = page.context["health"].outages
+    assert down.component == "redis"
+    assert down.outage.reason
+    assert 0 <= (clock.now() - down.outage.began).total_seconds() < 30
+    assert f"redis is down since {clock.in_shanghai(down.outage.began):%H:%M} (" in text
+    assert "clickhouse is down" not in text
+
+
+def test_the_dashboard_loads_in_time_with_all_servers_down(boss, redis_down, clickhouse_down):
+    boss.get(reverse("admin:index"))
+    started = time.monotonic()
+    page = boss.get(reverse("admin:index"))
+    took = time.monotonic() - started
+
+    assert page.status_code == 200
+    assert [one.component for one in page.context["health"].outages] == ["redis", "clickhouse"]
+    # One deadline for asking all of them, and no more timeouts behind it.
+    assert took < 1.5
+
+
+def test_the_dashboard_tells_what_is_owed_and_for_how_long(boss, store, clickhouse_down):
+    at = f"{time.time():.0f}"
+    store.record_trade("10000001", at, "600000.SH", "", "buy_trade", "", 10, 100, trade_id="A")
+    store.record_trade("10000001", at, "600000.SH", "", "buy_trade", "", 10, 100, trade_id="B")
+    time.sleep(1.1)
+
+    page = boss.get(reverse("admin:index"))
+
+    (owed,) = page.context["health"].owed
+    assert owed.count == 2
+    assert owed.oldest.endswith(" s")
+    assert "trades: 2, the oldest for" in page.content.decode()
+
+
+def test_an_outage_that_is_over_is_not_told(boss, desk):
+    servers.REDIS.stop()
+    boss.get(reverse("admin:index"))
+    servers.REDIS.start()
+    # The breaker of the process finds out with its next probe.
+    deadline = time.monotonic() + 10
+    while "is down since" in boss.get(reverse("admin:index")).content.decode():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+    assert boss.get(reverse("admin:index")).context["health"].outages == []
+    assert boss.get(reverse("admin:positions")).context["positions"].outage is None
+
+
+def test_positions_from_files_say_so_and_since_when(boss, redis_down):
+    page = boss.get(reverse("admin:positions"))
+    text = page.content.decode()
+
+    outage = page.context["positions"].outage
+    assert f"Redis is down since {outage.since}" in text
+    assert "600000.SH" in text
+
+
+def test_positions_from_redis_say_nothing(boss, desk):
+    page = boss.get(reverse("admin:positions"))
+    assert page.context["positions"].outage is None
+    assert 'id="from-files"' not in page.content.decode()
 
 
 def test_pages_of_trades_and_bars_explain_the_outage(boss, desk, clickhouse_down):

@@ -10,7 +10,7 @@ from django.contrib.auth.models import Permission
 from django.urls import URLPattern, reverse
 
 from tests.admin.conftest import signed_in
-from tests.factories import make_user
+from tests.factories import make_conflict, make_user
 
 pytestmark = [
     pytest.mark.django_db(databases=["default", "clickhouse"]),
@@ -19,6 +19,7 @@ pytestmark = [
 ROLES = ("admin", "developer", "trader", "viewer")
 ALL = frozenset(ROLES)
 TRADES = frozenset({"admin", "trader", "viewer"})
+TRADERS = frozenset({"admin", "trader"})
 STRATEGISTS = frozenset({"admin", "developer"})
 ADMINS = frozenset({"admin"})
 NOBODY = frozenset()
@@ -55,6 +56,11 @@ PAGES = {
     "storage_app_accountstrategy_pause": ADMINS,
     "storage_app_accountstrategy_resume": ADMINS,
     "storage_app_accountstrategy_unbind": ADMINS,
+    "storage_app_tradeconflict_changelist": TRADES,
+    "storage_app_tradeconflict_change": TRADES,
+    "storage_app_tradeconflict_keep": TRADERS,
+    "storage_app_tradeconflict_take": TRADERS,
+    "storage_app_tradeconflict_record_both": TRADERS,
     "storage_app_report_changelist": frozenset({"admin", "trader"}),
     "storage_app_auditentry_changelist": ADMINS,
     "storage_app_user_changelist": ADMINS,
@@ -110,6 +116,7 @@ def arguments(name, desk, user):
         "strategy": desk.strategy.pk,
         "group": user.groups.get().pk,
         "user": user.pk,
+        "tradeconflict": desk.conflict.pk,
     }
     return exact.get(name) or [by_model[re.sub("^(storage_app|auth)_", "", name).split("_")[0]]]
 
@@ -152,12 +159,14 @@ def test_pages_ask_strangers_to_sign_in(desk, client):
 
 
 def test_lists_show_the_granted_accounts_only(desk, limited):
+    make_conflict(account_id="20000002", name="招商银行")
     for name in (
         "index",
         "positions",
         "storage_app_account_changelist",
         "storage_app_accountstrategy_changelist",
         "trades_app_trade_changelist",
+        "storage_app_tradeconflict_changelist",
     ):
         text = limited.get(reverse(f"admin:{name}")).content.decode()
         assert "10000001" in text or "My account" in text, name
@@ -168,12 +177,15 @@ def test_lists_show_the_granted_accounts_only(desk, limited):
 
 def test_a_guessed_address_of_a_foreign_account_shows_nothing(desk, limited):
     binding = desk.foreign.bindings.get()
+    foreign_conflict = make_conflict(account_id="20000002", name="招商银行")
     for name, args in (
         ("storage_app_account_change", [desk.foreign.pk]),
         ("storage_app_account_history", [desk.foreign.pk]),
         ("storage_app_accountstrategy_change", [binding.pk]),
         ("chart_equity", [desk.foreign.account_id]),
         ("trades_app_trade_change", [desk.foreign_trade]),
+        ("storage_app_tradeconflict_change", [foreign_conflict.pk]),
+        ("storage_app_tradeconflict_take", [foreign_conflict.pk]),
     ):
         answer = limited.get(reverse(f"admin:{name}", args=args), follow=True)
         text = answer.content.decode()

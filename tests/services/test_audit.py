@@ -15,6 +15,7 @@ from storage_app.models import (
     AuditEntry,
     ParamVersion,
     Strategy,
+    TradeConflict,
     User,
 )
 from storage_app.models.audited import UnauditedChangeError
@@ -23,7 +24,16 @@ from storage_app.services.actors import trader
 from storage_app.services.signals import book_changed
 from tests.factories import make_account, make_binding, make_strategy, make_user
 
-AUDITED = (Account, AccountGrant, AccountStrategy, AuditEntry, ParamVersion, Strategy, User)
+AUDITED = (
+    Account,
+    AccountGrant,
+    AccountStrategy,
+    AuditEntry,
+    ParamVersion,
+    Strategy,
+    TradeConflict,
+    User,
+)
 # Every write of the services that a person or a program may start.
 WRITES = {
     "create": (lambda: accounts.create(trader(), "account-9", "New", "QMT", 1), "account-9"),
