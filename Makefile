@@ -5,8 +5,13 @@ COVERAGE := $(PY) -m coverage run -m pytest
 # What depends on the relational database runs a second time, on SQLite; it is one per process.
 RELATIONAL_TESTS := tests/contract/test_accounts.py tests/contract/test_strategies.py \
 	tests/services tests/stores/test_orm.py tests/stores/test_health_check.py
+ROUNDS := 20
+SEED := 1
+# Not SECONDS, which some shells count themselves.
+FAULT_SECONDS := 25
+DAYS := 2000
 
-.PHONY: help install install-test run test check bench format translations clean-coverage
+.PHONY: help install install-test run test check bench faults format translations clean-coverage
 
 help: ## Show what can be typed
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -38,6 +43,9 @@ check: install-test ## Format, lint, types, layers, settings, migrations, transl
 
 bench: install-test ## Measure every backend beside the raw driver (minutes; pass ARGS="...")
 	@$(PY) -m tests.bench $(ARGS)
+
+faults: install-test ## Kill, freeze and empty servers under a workload (ROUNDS=20 SEED=1 FAULT_SECONDS=25 DAYS=2000)
+	@$(PY) -m tests.faults --rounds $(ROUNDS) --seed $(SEED) --seconds $(FAULT_SECONDS) --days $(DAYS)
 
 format: install-test ## Write the code in the house format
 	@$(PY) -m ruff format .

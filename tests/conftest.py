@@ -1,16 +1,23 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from datetime import datetime
 
 import pytest
 from django.utils import translation
 
-from storage_app.stores import breaker, outbox
+from storage_app.stores import background, breaker, outbox
 from tests import servers
 from tests.processes import children as children
 from trades_app.market import clock
 from trades_app.schema import TABLES
+
+END_SECONDS = 30.0
+PROCESS_WIDE_STORES = (
+    ("storage_app.admin.sources", "platform_store"),
+    ("storage_app.health", "_store"),
+)
 
 
 @pytest.fixture(scope="session")
@@ -59,11 +66,27 @@ def transactional_db_clickhouse(django_db_setup, django_db_blocker):
         yield connection
 
 
+@pytest.fixture(autouse=True)
+def _nothing_left_behind():
+    """No test leaves a thread, a breaker or a process-wide store to the next one."""
+    yield
+    end_background()
+
+
+def end_background():
+    """End what stores do in the background, however their owners left them."""
+    for name, keeper in PROCESS_WIDE_STORES:
+        if name in sys.modules:
+            getattr(sys.modules[name], keeper).cache_clear()
+    outbox.close_all(END_SECONDS)
+    breaker.forget_all()
+    assert background.wait_for_threads(END_SECONDS) == []
+
+
 @pytest.fixture
 def data_dir(settings):
     """An empty DATA_DIR that nobody writes to, but for the SQLite database of the run."""
-    outbox.close_all()
-    breaker.forget_all()
+    end_background()
     for path in settings.DATA_DIR.iterdir():
         if path.is_dir():
             shutil.rmtree(path)

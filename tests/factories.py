@@ -110,7 +110,9 @@ def restore_roles():
     from django.contrib.auth.models import Group
 
     if not Group.objects.filter(name="viewer").exists():
-        import_module("storage_app.migrations.0002_roles").seed_roles(apps, None)
+        migrations = "storage_app.migrations"
+        import_module(f"{migrations}.0002_roles").seed_roles(apps, None)
+        import_module(f"{migrations}.0004_conflict_roles").seed_conflict_roles(apps, None)
 
 
 def make_trade(**fields):
@@ -127,6 +129,16 @@ def make_trade(**fields):
         "trade_id": unique("T"),
     }
     return new_trade(**values | fields)
+
+
+def make_conflict(trade=None, reason="it is already recorded otherwise", **fields):
+    """A conflict over a trade that the ledger refused, as the background writer records it."""
+    from storage_app.models import TradeConflict
+    from storage_app.stores.conflicts import record_conflict
+
+    trade = trade or make_trade(**fields)
+    record_conflict(trade, reason)
+    return TradeConflict.objects.get(trade_uid=trade.trade_uid)
 
 
 def make_bars(code="600000.SH", days=5, start=date(2026, 3, 2), first_close=10.0):

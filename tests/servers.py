@@ -139,7 +139,7 @@ class MariaDB(Server):
             f"--port={self.port}", "--bind-address=127.0.0.1",
             f"--pid-file={self.directory}/my.pid", "--skip-name-resolve",
             f"--init-file={self.directory}/init.sql", "--character-set-server=utf8mb4",
-            "--collation-server=utf8mb4_unicode_ci", "--innodb-flush-log-at-trx-commit=0",
+            "--collation-server=utf8mb4_unicode_ci", "--innodb-flush-log-at-trx-commit=2",
             "--innodb-doublewrite=0", "--sync-binlog=0", "--skip-log-bin",
             "--innodb-flush-method=nosync", "--innodb-log-file-size=64M",
             "--innodb-buffer-pool-size=256M", "--performance-schema=OFF",
@@ -197,6 +197,8 @@ def _point_settings_here() -> None:
         CLICKHOUSE_CLUSTER="",
         PLATFORM_ENV_FILES="no",
         LOG_LEVEL="WARNING",
+        LOG_FILES="no",
+        ALERT_URLS="",
     )
     mysql = {
         "MYSQL_HOST": "127.0.0.1",

@@ -95,7 +95,7 @@ def test_after_the_first_timeout_reads_are_prompt(store):
     started = time.monotonic()
     for _ in range(20):
         store.get_strategy_params("Alpha")
-    assert (time.monotonic() - started) / 20 < 0.02
+    assert (time.monotonic() - started) / 20 < 0.1
 
 
 def test_numbers_and_versions_are_not_forked_during_an_outage(store):

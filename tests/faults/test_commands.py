@@ -2,20 +2,28 @@ from __future__ import annotations
 
 import io
 import json
-import logging
+import os
+import re
+import subprocess
+import sys
 import time
+from datetime import datetime, timedelta
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connections
 
-from storage_app.contract.roles import PositionStore
+from storage_app.contract.errors import Unavailable
+from storage_app.contract.roles import TradeLedger
 from storage_app.stores import compose
 from storage_app.stores import journal as journals
-from storage_app.stores.slow import watched
+from storage_app.stores.breaker import states
 from tests import servers
 from tests.faults.test_trades import ACCOUNT, owed, record, recover, wait_for
 from tests.faults.test_trades import outage as outage
 from tests.faults.test_trades import store as store
+from tests.test_architecture import ROOT
+from trades_app.market import clock
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "clickhouse"])
 
@@ -47,15 +55,86 @@ def test_health_is_degraded_while_writes_are_owed_for_long(store, redis, monkeyp
     assert set(store.health_check().values()) == {"ok"}
 
 
-def test_storage_health_tells_programs_by_its_status(store, redis):
-    assert run("storage_health")[0] == 0
+def components():
+    status, text = run("storage_health", "--json")
+    return status, json.loads(text)["components"]
+
+
+def test_storage_health_tells_programs_by_its_status(store, redis, monkeypatch):
+    status, found = components()
+    assert (status, found["clickhouse"]) == (0, {"status": "ok"})
+    before = clock.now().replace(microsecond=0)
     servers.CLICKHOUSE.kill()
     record(store)
-    status, text = run("storage_health", "--json")
-    report = json.loads(text)
-    assert (status, report["components"]["clickhouse"]) == (2, "down")
-    assert report["owed"]["trades"]["count"] == 1
-    assert "owed: 1 trades" in run("storage_health")[1]
+    record(store)
+    status, found = components()
+    assert (status, found["clickhouse"]["status"], found["redis"]) == (2, "down", {"status": "ok"})
+    assert before <= datetime.fromisoformat(found["clickhouse"]["since"]) <= clock.now()
+    assert found["clickhouse"]["owed"]["trades"]["count"] == 2
+    assert 0 <= found["clickhouse"]["owed"]["trades"]["age"] < 60
+    servers.CLICKHOUSE.start()
+    monkeypatch.setattr(compose, "OWED_PATIENCE", 0.0)
+    monkeypatch.setattr(store._backends[TradeLedger].breaker, "ping", refuse)
+    status, found = components()
+    assert (status, found["clickhouse"]["status"]) == (1, "degraded")
+    assert "since" not in found["clickhouse"]
+    monkeypatch.undo()
+    recover()
+    wait_for(lambda: components() == (0, {name: {"status": "ok"} for name in found}))
+
+
+def refuse():
+    raise Unavailable("clickhouse", "still starting")
+
+
+def test_storage_health_tells_people_since_when_and_what_is_owed(store, redis):
+    servers.CLICKHOUSE.kill()
+    record(store)
+    lines = run("storage_health")[1].splitlines()
+    (number,) = [number for number, line in enumerate(lines) if line.startswith("clickhouse: ")]
+    assert re.match(r"clickhouse: down since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d: \S", lines[number])
+    assert re.fullmatch(r"    owed: 1 trades, oldest \d s", lines[number + 1])
+    assert "redis: ok" in lines
+
+
+def storage_health():
+    """Ask in a process of its own, as a person does."""
+    names = {alias: connections[alias].settings_dict["NAME"] for alias in connections}
+    environment = os.environ | {"CLICKHOUSE_DATABASE": names["clickhouse"]}
+    if "mysql" in connections["default"].settings_dict["ENGINE"]:
+        environment["MYSQL_DATABASE"] = names["default"]
+    done = subprocess.run(
+        [sys.executable, "manage.py", "storage_health", "--json"],
+        cwd=ROOT,
+        env=environment,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    return done.returncode, json.loads(done.stdout)["components"]
+
+
+def test_a_fresh_process_knows_since_when_a_server_is_down(store, redis, redis_server):
+    store.get_positions(ACCOUNT)
+    redis_server.kill()
+    store.get_positions(ACCOUNT)
+    servers.CLICKHOUSE.kill()
+    uid = record(store)
+    noted = states()["redis"].since
+    time.sleep(1.1)
+    status, found = storage_health()
+    redis_server.start()
+    assert uid
+    assert status == 2
+    assert (found["redis"]["status"], found["clickhouse"]["status"]) == ("down", "down")
+    since = datetime.fromisoformat(found["redis"]["since"])
+    assert abs(since - noted) < timedelta(seconds=1)
+    assert found["clickhouse"]["owed"]["trades"]["count"] == 1
+    recover()
+    wait_for(lambda: not store.owed())
+    wait_for(lambda: not states()["redis"].is_open)
+    status, found = storage_health()
+    assert (status, {one["status"] for one in found.values()}) == (0, {"ok"})
 
 
 def test_the_journal_tells_what_is_owed_and_replays_it(store, data_dir):
@@ -87,14 +166,3 @@ def test_damage_of_the_journal_is_told(store, data_dir):
     assert status == 1
     assert "1 entries within" in text
     assert "kept: 2 entries" in text
-
-
-def test_a_call_that_takes_long_is_logged(caplog):
-    def crawl(seconds):
-        time.sleep(seconds)
-        return "done"
-
-    with caplog.at_level(logging.INFO, "storage_app.stores.slow"):
-        assert watched(PositionStore, crawl)(0.005) == "done"
-        watched(PositionStore, crawl)(0)
-    assert [record.getMessage().split(" took ")[0] for record in caplog.records] == ["crawl"]

@@ -4,6 +4,7 @@ import itertools
 import logging
 import os
 import random
+import shutil
 import signal
 import time
 from datetime import date, datetime, timedelta
@@ -103,7 +104,7 @@ class TestHealthy:
         uid = record(store)
         started = time.monotonic()
         wait_for(lambda: uids_in_clickhouse() == [uid])
-        assert time.monotonic() - started < 1.0
+        assert time.monotonic() - started < 2.0
         wait_for(lambda: uids_in_files(data_dir) == [uid])
         wait_for(lambda: not owed(data_dir))
 
@@ -124,6 +125,54 @@ class TestHealthy:
             record(later, trade_id="T", timestamp=at, remark="", volume=200)
         record(later, trade_id="T", timestamp=at, remark="")
         assert len(later.query_trades(ACCOUNT)) == 1
+        later.close()
+
+    def test_the_fills_of_the_last_days_are_known_from_the_files_alone(self, store, data_dir):
+        at = clock.now().replace(microsecond=0)
+        first = record(store, trade_id="T", timestamp=at, remark="")
+        wait_for(lambda: not owed(data_dir))
+        store.close()
+        shutil.rmtree(data_dir / "journal")
+        later = create_data_store("hybrid")
+        with pytest.raises(Conflict):
+            record(later, trade_id="T", timestamp=at, remark="", volume=200)
+        assert record(later, trade_id="T", timestamp=at, remark="") == first
+        assert not owed(data_dir)
+        later.close()
+
+    def test_a_fill_that_another_process_left_in_the_journal_is_known_at_once(
+        self, store, data_dir, outage
+    ):
+        store.close()
+        writer = writers.start(data_dir, "other")
+        writer.stdout.readline()
+        writer.kill()
+        writer.communicate()
+        later = create_data_store("hybrid")
+        with pytest.raises(Conflict, match="already recorded with"):
+            record(later, trade_id="other-0", price="10.51", remark="other 0")
+        later.close()
+
+    def test_a_fill_that_another_process_records_meanwhile_is_known_soon(self, store, data_dir):
+        record(store)
+        writer = writers.start(data_dir, "other")
+        writer.stdout.readline()
+        writer.kill()
+        writer.communicate()
+        wait_for(lambda: "other 0" in {row["remark"] for row in store.query_trades(ACCOUNT)})
+        with pytest.raises(Conflict, match="already recorded with"):
+            record(store, trade_id="other-0", price="10.51", remark="other 0")
+
+    def test_a_damaged_file_keeps_no_trade_from_being_recorded(self, store, data_dir, caplog):
+        record(store)
+        wait_for(lambda: not owed(data_dir))
+        store.close()
+        (path,) = data_dir.glob(f"**/*{ACCOUNT}*/*.csv")
+        path.write_bytes(b"\xff" + path.read_bytes()[1:])
+        later = create_data_store("hybrid")
+        uid = record(later)
+        wait_for(lambda: uid in uids_in_clickhouse())
+        assert "cannot be read" in caplog.text
         later.close()
 
     def test_an_older_conflict_is_left_to_a_person_and_holds_nothing_up(
@@ -185,7 +234,7 @@ class TestOutage:
                 started = time.monotonic()
                 record(store)
                 seconds.append(time.monotonic() - started)
-            assert max(seconds) < 0.3
+            assert max(seconds) < 0.45  # no timeout
             assert len(store.query_trades(ACCOUNT)) == 51
         finally:
             servers.CLICKHOUSE.thaw()
