@@ -15,6 +15,7 @@ import django
 django.setup()
 
 from tests.bench import (  # noqa: E402
+    bench_hybrid,
     bench_journal,
     bench_klines,
     bench_ledger,
@@ -33,6 +34,7 @@ SUITES = {
     "positions": (bench_positions, "Positions"),
     "strategies": (bench_strategies, "Strategy parameters"),
     "journal": (bench_journal, "The journal of hybrid mode"),
+    "hybrid": (bench_hybrid, "Hybrid mode"),
 }
 ON_CLICKHOUSE = {"klines", "ledger"}
 
@@ -47,7 +49,8 @@ def main(names: list[str]) -> None:
             cases = module.run()
             path = harness.write_report(name, title, module.NOTES, cases)
             groups = chart.before_and_after(cases)
-            chart.write(path.with_suffix(".svg"), f"{title}: before and after", groups)
+            if groups:
+                chart.write(path.with_suffix(".svg"), f"{title}: before and after", groups)
             logger.info("%s\n%s\n", path, harness.as_markdown(cases))
     finally:
         if server is not None:
