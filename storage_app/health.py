@@ -19,6 +19,7 @@ from health_check.views import HealthCheckView
 from kombu.exceptions import OperationalError
 
 from storage_app import create_data_store
+from storage_app.stores.condition import Condition, conditions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,11 +61,11 @@ class Probe(HealthCheck):
 class Component(Probe):
     """One component of the store's own health check, which pings all of them at once."""
 
-    state: str
+    condition: Condition
 
     def probe(self) -> None:
-        if self.state != "ok":
-            raise ServiceUnavailable(self.state)
+        if self.condition.state != "ok":
+            raise ServiceUnavailable(self.condition.state)
 
 
 @dataclass
@@ -115,8 +116,8 @@ class HealthView(HealthCheckView):
     """Answer in JSON, 200 when everything is well and 503 otherwise; never a secret."""
 
     def get_checks(self) -> Iterator[Probe]:
-        for name, state in _store().health_check().items():
-            yield Component(name, state)
+        for name, condition in conditions(_store(), settings.DATA_DIR).items():
+            yield Component(name, condition)
         yield DataDirectory()
         yield CeleryProcess("worker", "worker@*")
         yield CeleryProcess("beat", "celerybeat@*")
@@ -124,12 +125,16 @@ class HealthView(HealthCheckView):
     async def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         results = await asyncio.gather(*(check.get_result() for check in self.get_checks()))
         checks = {result.check.name: _describe(result) for result in results}
-        is_well = all(check["status"] == "ok" for check in checks.values())
-        body = {"status": "ok" if is_well else "down", "checks": checks}
-        return JsonResponse(body, status=200 if is_well else 503)
+        states = {check["status"] for check in checks.values()}
+        worst = next((state for state in ("down", "degraded") if state in states), "ok")
+        body = {"status": worst, "checks": checks}
+        return JsonResponse(body, status=200 if worst == "ok" else 503)
 
 
-def _describe(result: HealthCheckResult) -> dict[str, str]:
+def _describe(result: HealthCheckResult) -> dict[str, Any]:
+    """Return what anybody may know: reasons of outages, which name hosts, stay in the log."""
+    if isinstance(result.check, Component):
+        return result.check.condition.public
     if result.error is None:
         return {"status": "ok"}
     return {"status": "down", "reason": str(result.error.message)}

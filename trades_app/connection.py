@@ -7,6 +7,7 @@ finds out within half a second that its server is dead or frozen, before it send
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections import deque
@@ -23,6 +24,9 @@ from trades_app.router import CLICKHOUSE_ALIAS
 # Seconds to wait for the next bytes of an answer that a trading thread waits for.
 PROMPT = 1.0
 IDLE_CLIENTS = 8
+
+# What the driver warns of it raises as well, and each probe of an outage would repeat it.
+logging.getLogger("clickhouse_driver.connection").setLevel(logging.ERROR)
 
 # Options of Django's pool; the rest of OPTIONS goes to the driver.
 _POOL_OPTIONS = ("connections_min", "connections_max")

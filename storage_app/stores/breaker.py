@@ -7,7 +7,6 @@ until a probe in the background, one a second, finds the server well again.
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -16,6 +15,9 @@ from datetime import datetime
 from typing import Final, ParamSpec, TypeVar
 
 from storage_app.contract.errors import Unavailable
+from storage_app.stores import outages
+from storage_app.stores.background import Worker
+from storage_app.stores.forking import renew_after_fork
 from trades_app.market import clock
 
 logger = logging.getLogger(__name__)
@@ -43,11 +45,12 @@ class Breaker:
     def __init__(self, name: str, ping: Callable[[], None]) -> None:
         self.name = name
         self.ping = ping
-        self._lock = threading.Lock()
         self._users = 0
         self._refused = 0
         self._outage: _Outage | None = None
         self._listeners: list[Callable[[], None]] = []
+        self.after_fork()
+        renew_after_fork(self)
 
     @property
     def is_open(self) -> bool:
@@ -76,15 +79,18 @@ class Breaker:
             self._refused += 1
             raise Unavailable(self.name, f"down since {outage.since:%H:%M:%S}: {outage.reason}")
 
-    def trip(self, reason: str) -> None:
-        """Open the breaker; an outage is announced once."""
+    def trip(self, reason: str, *, log: bool = True) -> None:
+        """Open the breaker; an outage is announced once, to the log by `log=False` not at all."""
         with self._lock:
-            if self._outage is not None:
+            # Without users nobody would probe, and so close it.
+            if self._outage is not None or not self._users:
                 return
             self._refused = 0
             self._outage = _Outage(clock.now(), time.monotonic(), reason)
-        logger.warning("%s is down: %s", self.name, reason)
-        _probes.start()
+        if log:
+            logger.warning("%s is down: %s", self.name, reason)
+        outages.began(self.name, reason)
+        _probes.wake()
 
     def probe(self) -> None:
         """Ask the server whether it is back."""
@@ -95,6 +101,12 @@ class Breaker:
         else:
             self._restore()
 
+    def probe_when_due(self) -> None:
+        outage = self._outage
+        # Not at once: a server that answers pings and fails calls would cost each a timeout.
+        if outage and self._users and time.monotonic() - outage.started >= PROBE_SECONDS:
+            self.probe()
+
     def acquire(self, on_recovery: Callable[[], None] | None = None) -> None:
         """Keep probing while somebody uses the server; `on_recovery` runs when it is back."""
         with self._lock:
@@ -102,7 +114,7 @@ class Breaker:
             if on_recovery is not None:
                 self._listeners.append(on_recovery)
         if self.is_open:
-            _probes.start()
+            _probes.wake()
 
     def release(self, on_recovery: Callable[[], None] | None = None) -> None:
         with self._lock:
@@ -135,6 +147,7 @@ class Breaker:
                 seconds,
                 self._refused,
             )
+            outages.ended(self.name)
             for listener in listeners:
                 listener()
 
@@ -146,42 +159,27 @@ class _Outage:
     reason: str
 
 
-class _Probes:
-    """One daemon thread that probes while a breaker is open and its server wanted."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self._thread: threading.Thread | None = None
-
-    def start(self) -> None:
-        with self.lock:
-            # A thread does not survive a fork; in the child it counts as ended.
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._run, name="probes", daemon=True)
-                self._thread.start()
-
-    def _run(self) -> None:
-        while True:
-            time.sleep(PROBE_SECONDS)
-            with self.lock:
-                wanted = [breaker for breaker in _breakers.values() if breaker.is_probed]
-                if not wanted:
-                    self._thread = None
-                    return
-            for breaker in wanted:
-                try:
-                    breaker.probe()
-                except Exception:  # one probe must not end the others'
-                    logger.exception("The probe of %s failed", breaker.name)
+def _probe_wanted() -> float | None:
+    """Probe the servers that are down and in use; None when there are none left."""
+    for breaker in list(_breakers.values()):
+        try:
+            breaker.probe_when_due()
+        except Exception:  # one probe must not end the others'
+            logger.exception("The probe of %s failed", breaker.name)
+    return PROBE_SECONDS if any(one.is_probed for one in list(_breakers.values())) else None
 
 
-_probes = _Probes()
+_probes = Worker("probes", _probe_wanted)
+_naming = threading.Lock()
 _breakers: dict[str, Breaker] = {}
 
 
 def breaker_for(name: str, ping: Callable[[], None]) -> Breaker:
     """Return the breaker of a server in this process."""
-    breaker = _breakers.setdefault(name, Breaker(name, ping))
+    with _naming:
+        breaker = _breakers.get(name)
+        if breaker is None:
+            breaker = _breakers[name] = Breaker(name, ping)
     breaker.ping = ping
     return breaker
 
@@ -194,13 +192,4 @@ def forget_all() -> None:
     """Believe every server to be well until it proves otherwise."""
     for breaker in list(_breakers.values()):
         breaker.forget()
-
-
-def _begin_anew_in_child() -> None:
-    _probes.lock = threading.Lock()
-    for breaker in _breakers.values():
-        breaker.after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_begin_anew_in_child)
+    _probes.end(0.0)

@@ -79,6 +79,17 @@ class ClickHouseTrades(_ClickHouse, TradeLedger):
             ingest.insert_trades(_columns(new), answer_timeout=timeout)
         return WriteCount(new=len(new), same=len(wanted) - len(new))
 
+    def find_trade(self, trade: Trade) -> Trade | None:
+        """Return the row that stands for the identity of a trade."""
+        with translating():
+            return _find_stored([trade], connection.PROMPT).get(trade.trade_uid)
+
+    def correct_trade(self, trade: Trade) -> None:
+        """Put a trade in the place of what stands for its uid; for a person's decision only."""
+        row = {name: values[0] for name, values in _columns([trade_rows.normalised(trade)]).items()}
+        with translating():
+            ingest.correct_trade(row, answer_timeout=connection.PROMPT)
+
     def query_trades(
         self,
         account_id: str,

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import logging
-import queue
-import threading
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Protocol, cast
 
 from django.utils.module_loading import import_string
 
-from storage_app.contract.errors import InvalidInput, Unavailable
+from storage_app.contract.errors import InvalidInput
 from storage_app.contract.roles import (
     ROLES,
     AccountBook,
@@ -23,15 +20,21 @@ from storage_app.contract.roles import (
     TradeLedger,
     role_methods,
 )
+from storage_app.stores import outages
 from storage_app.stores.absent import Absent
+from storage_app.stores.breaker import BreakerState
 from storage_app.stores.checked import checked
-from storage_app.stores.outbox import Outbox, close_outbox, open_outbox
+from storage_app.stores.fallback import Mirrored, Switches
+from storage_app.stores.outbox import Hold, open_outbox
+from storage_app.stores.pinging import ask
 from storage_app.stores.setup import Options, prepare
 from storage_app.stores.slow import watched
 
 logger = logging.getLogger(__name__)
 
 HEALTH_DEADLINE = 0.5
+# A little more than the longest timeout of a driver, so that each tells what it found.
+OPENING_DEADLINE = 0.6
 # Seconds that a write may be on its way before its server counts as degraded.
 OWED_PATIENCE = 5.0
 _OWED_BY: dict[str, type] = {
@@ -89,11 +92,11 @@ class ComposedStore:
     """A DataStore made of one backend per role; its methods are those of the roles."""
 
     def __init__(
-        self, mode: str, backends: Mapping[type, Backend], outbox: Outbox | None = None
+        self, mode: str, backends: Mapping[type, Backend], hold: Hold | None = None
     ) -> None:
         self.mode = mode
         self._backends = backends
-        self._outbox = outbox
+        self._hold = hold
         for role in ROLES:
             for name in role_methods(role):
                 setattr(self, name, self._bind(role, name))
@@ -101,23 +104,31 @@ class ComposedStore:
     def health_check(self) -> dict[str, str]:
         components = {backend.component: backend for backend in self._backends.values()}
         health = check_health(components)
-        for kind, owed in self.owed().items():
-            name = self._backends[_OWED_BY[kind]].component
-            if owed["age"] > OWED_PATIENCE and health[name] == "ok":
+        if self._hold is not None:
+            outages.settle(self._hold.outbox.journal.directory, health)
+        for name, kinds in self.owed_by_component().items():
+            if health[name] == "ok" and any(one["age"] > OWED_PATIENCE for one in kinds.values()):
                 health[name] = "degraded"
         return health
 
     def owed(self) -> dict[str, dict[str, float]]:
         """Return what is acknowledged and not on its server yet: count and age by kind."""
-        if self._outbox is None:
+        if self._hold is None:
             return {}
-        counts = self._outbox.counts()
+        counts = self._hold.outbox.counts()
         return {kind: {"count": count, "age": age} for kind, (count, age) in counts.items()}
 
+    def owed_by_component(self) -> dict[str, dict[str, dict[str, float]]]:
+        """Return what `owed()` does below the name of the server that it is owed to."""
+        found: dict[str, dict[str, dict[str, float]]] = {}
+        for kind, one in self.owed().items():
+            found.setdefault(self._backends[_OWED_BY[kind]].component, {})[kind] = one
+        return found
+
     def close(self) -> None:
-        outbox, self._outbox = self._outbox, None
-        if outbox is not None:
-            close_outbox(outbox)
+        hold, self._hold = self._hold, None
+        if hold is not None:
+            hold.close()
         for backend in self._backends.values():
             backend.close()
 
@@ -152,9 +163,8 @@ def _mirror(primaries: Mapping[type, Backend], options: Options) -> ComposedStor
     """Put the files behind the servers of each role that has a mirror."""
     # They need the models, so Django has to be set up.
     from storage_app.stores import mirror
-    from storage_app.stores.fallback import Switches
 
-    outbox = open_outbox(options.data_dir / "journal")
+    hold = open_outbox(options.data_dir / "journal")
     switches = Switches(options.dual_write, options.auto_fallback)
     backends = dict(primaries)
     for role in mirror.ROLES:
@@ -163,8 +173,11 @@ def _mirror(primaries: Mapping[type, Backend], options: Options) -> ComposedStor
         files = _build(
             _FILES[role], replace(options, data_dir=mirror.directory(role, options.data_dir))
         )
-        backends[role] = mirror.mirrored(role, primaries[role], files, outbox, switches)
-    return ComposedStore(options.mode, backends, outbox)
+        backends[role] = mirror.mirrored(role, primaries[role], files, hold.outbox, switches)
+    mirrored = [one for one in backends.values() if isinstance(one, Mirrored)]
+    _find_what_is_down({one.component: one for one in mirrored})
+    hold.outbox.wake()
+    return ComposedStore(options.mode, backends, hold)
 
 
 def _build(dotted_path: str, options: Options) -> Backend:
@@ -175,25 +188,25 @@ def _build(dotted_path: str, options: Options) -> Backend:
 
 def check_health(components: Mapping[str, Backend]) -> dict[str, str]:
     """Ping all at once; what has not answered at the deadline is down, however it hangs."""
-    answers: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
-    for name, backend in components.items():
-        threading.Thread(target=_ping, args=(name, backend, answers), daemon=True).start()
-    health = dict.fromkeys(components, "down")
-    deadline = time.monotonic() + HEALTH_DEADLINE
-    for _ in components:
-        try:
-            name, state = answers.get(timeout=max(deadline - time.monotonic(), 0.001))
-        except queue.Empty:
-            break
-        health[name] = state
-    return health
+    answers = ask({name: one.ping for name, one in components.items()}, HEALTH_DEADLINE)
+    return {name: "ok" if answers.get(name) == "" else "down" for name in components}
 
 
-def _ping(name: str, backend: Backend, answers: queue.SimpleQueue[tuple[str, str]]) -> None:
-    try:
-        backend.ping()
-    except Unavailable as exc:
-        logger.info("%s", exc)
-        answers.put((name, "down"))
-    else:
-        answers.put((name, "ok"))
+def _find_what_is_down(servers: Mapping[str, Mirrored[Any, Any]]) -> None:
+    """Open the breakers before the first call has to, and tell the log in one line."""
+    unknown = {name: one for name, one in servers.items() if not one.breaker.is_open}
+    answers = ask({name: one.ping for name, one in unknown.items()}, OPENING_DEADLINE)
+    for name, reason in answers.items():
+        if reason:
+            servers[name].breaker.trip(reason, log=False)
+    down = {name: state.reason for name, state in _open_breakers(servers).items()}
+    # One that is merely slow is left to the first call, which may have more time.
+    down |= dict.fromkeys(unknown.keys() - answers.keys(), "no answer")
+    if down:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in sorted(down.items()))
+        logger.warning("Begun without %s of %s servers: %s", len(down), len(servers), reasons)
+
+
+def _open_breakers(servers: Mapping[str, Mirrored[Any, Any]]) -> dict[str, BreakerState]:
+    states = {name: one.breaker.state() for name, one in servers.items()}
+    return {name: state for name, state in states.items() if state.is_open}

@@ -52,8 +52,7 @@ class Mirrored(Generic[PrimaryT, MirrorT]):
         self.outbox = outbox
         self.switches = switches
         self.breaker = breaker_for(primary.component, primary.ping)
-        self.breaker.acquire(outbox.retry)
-        self._is_closed = False
+        outbox.send_through(self.breaker)
 
     @property
     def component(self) -> str:
@@ -63,9 +62,6 @@ class Mirrored(Generic[PrimaryT, MirrorT]):
         self.primary.ping()
 
     def close(self) -> None:
-        if not self._is_closed:
-            self._is_closed = True
-            self.breaker.release(self.outbox.retry)
         self.primary.close()
         self.mirror.close()
 

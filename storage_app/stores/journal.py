@@ -11,13 +11,13 @@ Segments whose entries are all marked stay for another day and are then removed.
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import os
 import secrets
 import threading
 import time
-import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -25,10 +25,14 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final
 
+from django.utils.translation import gettext_lazy as _
 from filelock import FileLock, Timeout
 
+from storage_app import alerts
+from storage_app.contract.errors import Unavailable
 from storage_app.stores import journal_segments as segments
 from storage_app.stores.file.documents import make_directory
+from storage_app.stores.forking import renew_after_fork
 from storage_app.stores.journal_segments import Cursor, Damage, Place, Segment, refusing
 
 logger = logging.getLogger(__name__)
@@ -69,14 +73,16 @@ class Journal:
         self.directory = directory
         self._lock = threading.Lock()
         self._writer = _new_writer()
-        self._count = 0
+        self._numbers = itertools.count(1)
         self._last_stamp = 0
         self._segment: Segment | None = None
         self._spare: Path | None = None
-        _journals.add(self)
+        renew_after_fork(self)
 
     def append(self, kind: str, body: Any, *, marks: Marks = OWED, sync: bool = True) -> Entry:
         """Return when the entry is on a synced medium, or `sync=False`, safe from a dead process.
+
+        What was not synced is on the medium after the next `flush()`.
 
         Unavailable means that nothing is known about it; it is found or lost at the next reading.
         """
@@ -88,8 +94,7 @@ class Journal:
                 try:
                     frame = segment.append(payload, stamp, marks, sync=sync)
                 except OSError:
-                    # What a failed sync left behind is unknown, so nothing follows it there.
-                    self._drop_segment()
+                    self._give_up(segment)
                     raise
                 if segment.is_linked():
                     return Entry(frame.place, stamp, kind, body, marks)
@@ -101,14 +106,38 @@ class Journal:
             if self._spare is None and self._segment is not None:
                 self._spare = self._create(segments.SEGMENT_BYTES)
 
+    def flush(self) -> None:
+        """Sync what was appended without; nobody who appends has to wait for it."""
+        with self._lock:
+            segment = self._segment
+            if segment is None or not segment.is_behind:
+                return
+            number, descriptor = segment.number, os.dup(segment.fileno())
+        try:
+            with refusing(self.directory):
+                segments.sync_data(descriptor)
+        except Unavailable:
+            with self._lock:
+                self._give_up(segment)
+            raise
+        finally:
+            os.close(descriptor)
+        segment.synced = max(segment.synced, number)
+
     def tail(self) -> Tail:
         return Tail(self.directory)
 
-    def mark(self, entries: Iterable[Entry], reader: int) -> None:
-        """Note that the work of a reader is done."""
+    def mark(self, entries: Iterable[Entry], reader: int, *, sync: bool = False) -> None:
+        """Note that the work of a reader is done; a mark that is lost repeats the work.
+
+        `sync=True` for work that must not be repeated over later work after a power cut.
+        """
+        offsets: dict[Path, list[int]] = {}
+        for entry in entries:
+            offsets.setdefault(entry.place.path, []).append(entry.place.offset)
         with refusing(self.directory):
-            for entry in entries:
-                segments.set_mark(entry.place, reader)
+            for path, own in offsets.items():
+                segments.set_marks(path, own, reader, sync=sync)
 
     @contextmanager
     def draining(self, timeout: float = 0.0) -> Iterator[bool]:
@@ -129,6 +158,10 @@ class Journal:
     def sweep(self) -> int:
         """Remove segments whose work has been done for a day; return how many."""
         removed = 0
+        for path in self.directory.glob(f"*{segments.UNNAMED}"):
+            # A process died while it made a segment.
+            if _is_expired(path):
+                path.unlink(missing_ok=True)
         for path in _segments_in(self.directory):
             try:
                 if _is_expired(path) and _is_retired(path):
@@ -140,8 +173,8 @@ class Journal:
         return removed
 
     def close(self) -> None:
-        """Give the open segment back; the next append begins another one."""
-        with self._lock:
+        """Sync and give the open segment back; the next append begins another one."""
+        with self._lock, refusing(self.directory):
             self._drop_segment()
             spare, self._spare = self._spare, None
             if spare is not None:
@@ -163,23 +196,30 @@ class Journal:
 
     def _create(self, size: int) -> Path:
         make_directory(self.directory)
-        self._count += 1
-        path = self.directory / segments.segment_name(self._writer, self._count, size)
+        path = self.directory / segments.segment_name(self._writer, next(self._numbers), size)
         segments.create(path)
         return path
 
     def _drop_segment(self) -> None:
-        if self._segment is not None:
-            self._segment.close()
+        segment, self._segment = self._segment, None
+        if segment is not None:
+            segment.close()
+
+    def _give_up(self, segment: Segment) -> None:
+        """Append nothing behind what a failed sync left, since nobody knows what that is."""
+        if self._segment is segment:
             self._segment = None
+        segment.abandon()
 
     def after_fork(self) -> None:
         """Begin anew in a child: the segments are the parent's."""
         self._lock = threading.Lock()
         self._writer = _new_writer()
-        self._count = 0
+        self._numbers = itertools.count(1)
         self._spare = None
-        self._drop_segment()
+        segment, self._segment = self._segment, None
+        if segment is not None:
+            segment.abandon()
 
 
 class Tail:
@@ -207,6 +247,9 @@ class Tail:
                 damage += found
         for one in damage:
             logger.error("Journal damaged: %s", one)
+            alerts.send(
+                f"damage {one.path.name}", _("The journal is damaged"), str(one), standing=True
+            )
         return sorted(entries, key=_by_stamp), damage
 
 
@@ -269,15 +312,3 @@ def _is_retired(path: Path) -> bool:
     frames, damage = Cursor(path).read(thoroughly=True)
     # A damaged segment is evidence: a person looks at it first.
     return not damage and all(all(frame.marks) for frame in frames)
-
-
-_journals: weakref.WeakSet[Journal] = weakref.WeakSet()
-
-
-def _begin_anew_in_child() -> None:
-    for journal in _journals:
-        journal.after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_begin_anew_in_child)

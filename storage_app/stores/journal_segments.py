@@ -17,6 +17,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +25,7 @@ from storage_app.contract.errors import Unavailable
 from storage_app.stores.file.documents import sync_directory
 
 SUFFIX: Final = ".journal"
+UNNAMED: Final = ".new"
 SEGMENT_BYTES: Final = 1 << 20
 ALIGNMENT: Final = 32
 
@@ -34,6 +36,7 @@ _COVERED: Final = struct.Struct("<QIIQ")
 _MARK: Final = struct.Struct("<H")
 _MARKED: Final = 0xC35A
 _FIRST_MARK: Final = 24
+_BLOCK: Final = 1 << 14
 
 # Windows has no fdatasync; its fsync does the same.
 sync_data = getattr(os, "fdatasync", os.fsync)
@@ -78,7 +81,9 @@ class Segment:
         self.opened = time.monotonic()
         self._seed = _seed_of(path)
         self._offset = 0
-        self._number = 0
+        self.number = 0
+        # The number of the last entry that is known to be on the medium.
+        self.synced = 0
         self._size = size_of(path)
         self._stream = path.open("r+b", buffering=0)
 
@@ -89,21 +94,38 @@ class Segment:
         self, payload: bytes, stamp: int, marks: tuple[bool, bool], *, sync: bool = True
     ) -> Frame:
         """Write an entry in place and sync it; on an OSError the segment must not be used again."""
-        offset, number = self._offset, self._number + 1
+        offset, number = self._offset, self.number + 1
         frame = _encode(self._seed, offset, number, stamp, payload, marks)
         self._stream.seek(offset)
         if self._stream.write(frame) != len(frame):
             raise OSError(f"{self.path}: the entry was not written whole")
         if sync:
             sync_data(self._stream.fileno())
-        self._offset, self._number = offset + len(frame), number
+            self.synced = number
+        self._offset, self.number = offset + len(frame), number
         return Frame(Place(self.path, offset), number, stamp, payload, marks, self._offset)
 
     def is_linked(self) -> bool:
         """Tell whether the file still has its name; what is written to one without it is lost."""
         return os.name == "nt" or os.fstat(self._stream.fileno()).st_nlink > 0
 
+    @property
+    def is_behind(self) -> bool:
+        """Tell whether something was appended and not synced."""
+        return self.synced < self.number
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
     def close(self) -> None:
+        """Sync what was not; the file is closed even if an OSError tells that it failed."""
+        try:
+            if self.is_behind:
+                sync_data(self._stream.fileno())
+        finally:
+            self._stream.close()
+
+    def abandon(self) -> None:
         self._stream.close()
 
 
@@ -121,27 +143,35 @@ class Cursor:
         A frame that is not whole is left for the next call: its writer may be at it. Only a
         thorough reading looks behind a stretch of zeros, and reports a torn end and a cut file.
         """
+        start = self.offset
         with self.path.open("rb", buffering=0) as stream:
-            stream.seek(self.offset)
-            if not thoroughly and not any(stream.read(_HEADER.size)):
-                return [], []
-            stream.seek(0)
-            data = stream.readall()
+            stream.seek(start)
+            data = stream.readall() if thoroughly else _read_used(stream, start)
         frames, damage = [], []
-        for found in _scan(self.path, data, self.offset):
+        for found in _scan(self.path, data, start):
             lost = found.number - self.number - 1
             if found.place.offset > self.offset or lost > 0:
                 damage.append(_describe_gap(self.path, self.offset, found, lost))
             frames.append(found)
             self.offset, self.number = found.end, found.number
         if thoroughly:
-            damage += _describe_end(self.path, data, self.offset)
+            damage += _describe_end(self.path, data[self.offset - start :], self.offset)
         return frames, damage
+
+
+def _read_used(stream: FileIO, start: int) -> bytes:
+    """Read up to a block that nothing was written to."""
+    blocks: list[bytes] = []
+    if any(stream.read(_HEADER.size)):
+        stream.seek(start)
+        while (block := stream.read(_BLOCK)).strip(b"\0"):
+            blocks.append(block)
+    return b"".join(blocks)
 
 
 def create(path: Path) -> None:
     """Make a segment of zeros, durable before it has its name."""
-    temporary = path.with_suffix(".new")
+    temporary = path.with_suffix(UNNAMED)
     with temporary.open("wb") as stream:
         stream.write(bytes(size_of(path)))
         stream.flush()
@@ -172,20 +202,31 @@ def refusing(directory: Path) -> Iterator[None]:
         raise Unavailable("journal", f"{directory}: {exc.strerror or exc}") from exc
 
 
-def set_mark(place: Place, mark: int) -> None:
-    """Note that a reader is done with an entry; not synced, since the work may be repeated."""
-    with place.path.open("r+b", buffering=0) as stream:
-        stream.seek(place.offset + _FIRST_MARK + mark * _MARK.size)
-        stream.write(_MARK.pack(_MARKED))
+def set_marks(path: Path, offsets: Iterable[int], mark: int, *, sync: bool) -> None:
+    """Note that a reader is done with entries; a segment that is gone has nothing to note."""
+    try:
+        stream = path.open("r+b", buffering=0)
+    except FileNotFoundError:
+        return
+    with stream:
+        for offset in offsets:
+            stream.seek(offset + _FIRST_MARK + mark * _MARK.size)
+            stream.write(_MARK.pack(_MARKED))
+        if sync:
+            sync_data(stream.fileno())
 
 
 def read_marks(path: Path, offsets: Iterable[int]) -> list[tuple[bool, bool]]:
     """Return the marks of entries as they stand now, all set when the segment is gone."""
+    own = list(offsets)
+    first = min(own, default=0)
     try:
-        data = path.read_bytes()
+        with path.open("rb", buffering=0) as stream:
+            stream.seek(first)
+            data = stream.read(max(own, default=0) - first + _HEADER.size)
     except FileNotFoundError:
-        return [(True, True) for _ in offsets]
-    return [_marks_at(data, offset + _FIRST_MARK) for offset in offsets]
+        return [(True, True) for _ in own]
+    return [_marks_at(data, offset - first + _FIRST_MARK) for offset in own]
 
 
 def _marks_at(data: bytes, start: int) -> tuple[bool, bool]:
@@ -212,27 +253,30 @@ def _seed_of(path: Path) -> int:
     return zlib.crc32(path.name.encode())
 
 
-def _scan(path: Path, data: bytes, start: int) -> Iterator[Frame]:
-    """Yield the frames that are whole, skipping to the next one where none stands."""
-    seed, offset = _seed_of(path), start
-    while offset + _HEADER.size <= len(data):
-        frame = _decode(path, seed, data, offset)
+def _scan(path: Path, data: bytes, base: int) -> Iterator[Frame]:
+    """Yield the frames that are whole, skipping to the next one where none stands.
+
+    `data` is what the file holds from `base` on.
+    """
+    seed, at = _seed_of(path), 0
+    while at + _HEADER.size <= len(data):
+        frame = _decode(path, seed, data, base, at)
         if frame is not None:
             yield frame
-            offset = frame.end
+            at = frame.end - base
         else:
-            found = data.find(_MAGIC, offset + 1)
+            found = data.find(_MAGIC, at + 1)
             if found < 0:
                 return
             # A magic out of line is none; the search goes on behind it.
-            offset = found if found % ALIGNMENT == 0 else found - found % ALIGNMENT + ALIGNMENT
+            at = found if found % ALIGNMENT == 0 else found - found % ALIGNMENT + ALIGNMENT
 
 
-def _decode(path: Path, seed: int, data: bytes, offset: int) -> Frame | None:
-    if data[offset : offset + len(_MAGIC)] != _MAGIC:
+def _decode(path: Path, seed: int, data: bytes, base: int, at: int) -> Frame | None:
+    if data[at : at + len(_MAGIC)] != _MAGIC:
         return None
-    _, length, number, checksum, stamp, first, second = _HEADER.unpack_from(data, offset)
-    start = offset + _HEADER.size
+    _, length, number, checksum, stamp, first, second = _HEADER.unpack_from(data, at)
+    start, offset = at + _HEADER.size, base + at
     payload = data[start : start + length]
     if len(payload) < length or _checksum(seed, offset, number, stamp, payload) != checksum:
         return None
@@ -246,12 +290,12 @@ def _describe_gap(path: Path, offset: int, found: Frame, lost: int) -> Damage:
     return Damage(path, offset, f"{lost} entries within {span} bytes cannot be read", lost)
 
 
-def _describe_end(path: Path, data: bytes, offset: int) -> list[Damage]:
+def _describe_end(path: Path, rest: bytes, offset: int) -> list[Damage]:
     damage = []
-    torn = data[offset:].rstrip(b"\0")
+    torn = rest.rstrip(b"\0")
     if torn:
         damage.append(Damage(path, offset, f"a torn entry of {len(torn)} bytes at the end"))
-    if len(data) < size_of(path):
-        reason = f"the file was cut to {len(data)} of {size_of(path)} bytes"
-        damage.append(Damage(path, len(data), reason))
+    size = offset + len(rest)
+    if size < size_of(path):
+        damage.append(Damage(path, size, f"the file was cut to {size} of {size_of(path)} bytes"))
     return damage

@@ -49,7 +49,9 @@ class MirroredTrades(Mirrored[ClickHouseTrades, FileTrades], TradeLedger):
         self, primary: ClickHouseTrades, mirror: FileTrades, outbox: Outbox, switches: Switches
     ) -> None:
         super().__init__(primary, mirror, outbox, switches)
-        self._recent: RecentTrades = outbox.shared("recent trades", lambda: RecentTrades(mirror))
+        self._recent: RecentTrades = outbox.shared(
+            "recent trades", lambda: RecentTrades(mirror, outbox.look)
+        )
         outbox.observe(trade_entries.KIND, self._recent.note)
         outbox.register(trade_entries.KIND, PRIMARY, self._send)
         outbox.register(trade_entries.KIND, MIRROR, self._mirror)

@@ -12,6 +12,7 @@ import django
 from django.apps import apps
 from django.conf import settings
 
+from storage_app import log_files
 from storage_app.contract.errors import InvalidInput
 
 # Process-wide, so they apply only while Django is not set up yet.
@@ -55,7 +56,7 @@ def prepare(mode: str | None, config: Mapping[str, Any]) -> Options:
     if not settings.configured:
         _set_environment(servers)
     if not apps.ready:
-        django.setup()
+        _set_up(Path(config.get("data_dir", settings.DATA_DIR)))
     _refuse_other_servers(servers)
     return Options(
         mode=str(mode or config.get("data_store_mode") or settings.DATA_STORE_MODE),
@@ -63,6 +64,14 @@ def prepare(mode: str | None, config: Mapping[str, Any]) -> Options:
         dual_write=_switch(config, "enable_dual_write", settings.ENABLE_DUAL_WRITE),
         auto_fallback=_switch(config, "enable_auto_fallback", settings.ENABLE_AUTO_FALLBACK),
     )
+
+
+def _set_up(data_dir: Path) -> None:
+    # Django would close the handlers that the script has.
+    settings.LOGGING_CONFIG = None
+    django.setup()
+    if settings.LOG_FILES:
+        log_files.attach(data_dir / "log", settings.LOG_LEVEL)
 
 
 def _set_environment(servers: Mapping[str, Any]) -> None:

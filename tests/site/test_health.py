@@ -2,19 +2,23 @@ from __future__ import annotations
 
 import shutil
 import time
+from datetime import datetime
 
 import pytest
 
 from silverquant_site.celery import app
+from storage_app import health
 from tests import servers
+from trades_app.market import clock
 
 pytestmark = pytest.mark.django_db(databases=["default", "clickhouse"])
 
 
 @pytest.fixture
 def stores(redis, clickhouse, data_dir):
-    """Every store runs; no worker and no beat does."""
+    """Every store runs and was asked before; no worker and no beat does."""
     (data_dir / "static").mkdir()
+    assert set(health._store().health_check().values()) == {"ok"}
 
 
 def ask(client):
@@ -84,6 +88,30 @@ def test_a_missing_data_directory_is_down(client, stores, settings):
 
     settings.DATA_DIR.mkdir()
     assert checks["data_dir"] == {"status": "down", "reason": "not writable"}
+
+
+def test_what_is_owed_and_since_when_is_told_but_no_reason(client, stores, data_dir):
+    store = health._store()
+    before = clock.now().replace(microsecond=0)
+    servers.CLICKHOUSE.kill()
+    try:
+        for number in range(2):
+            store.record_trade(
+                "55009728", clock.now(), "600000.SH", "", "buy_order", f"{number}", 10.5, 100
+            )
+        ask(client)
+        answer, checks, _ = ask(client)
+    finally:
+        servers.CLICKHOUSE.start()
+
+    told = checks["clickhouse"]
+    assert set(told) == {"status", "since", "owed"}
+    assert told["status"] == "down"
+    assert before <= datetime.fromisoformat(told["since"]) <= clock.now()
+    assert told["owed"]["trades"]["count"] == 2
+    assert set(told["owed"]["trades"]) == {"count", "age"}
+    assert "55009728" not in answer.text
+    assert f"{servers.CLICKHOUSE.port}" not in answer.text
 
 
 def test_polling_leaves_nothing_in_the_broker(client, stores):

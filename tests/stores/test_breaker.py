@@ -65,11 +65,13 @@ def test_an_outage_is_asked_about_once_and_then_refused_at_once(breaker, server,
     monkeypatch.setattr(Breaker, "is_probed", False)  # every question is a call of ours
     take_down(breaker, server)
     asked = server.asked
-    started = time.perf_counter()
+    seconds = []
     for _ in range(100):
+        started = time.perf_counter()
         with pytest.raises(Unavailable, match=OUTAGE):
             breaker.call(server.ask)
-    assert (time.perf_counter() - started) / 100 < 0.001
+        seconds.append(time.perf_counter() - started)
+    assert sorted(seconds)[50] < 0.001
     assert server.asked == asked
     assert (breaker.state().is_open, breaker.state().refused) == (True, 100)
     assert breaker.state().since is not None
@@ -145,7 +147,7 @@ def test_a_lost_redis_costs_one_timeout_and_comes_back_by_itself(redis_server, r
     try:
         seconds = [time_of_failure(breaker, positions) for _ in range(20)]
         assert seconds[0] < 0.7
-        assert max(seconds[1:]) < 0.005
+        assert max(seconds[1:]) < 0.3  # no second timeout
         assert sorted(seconds[1:])[9] < 0.001
     finally:
         if how == "freeze":

@@ -127,6 +127,21 @@ def test_marks_stay_with_an_entry_for_every_later_reader(journal):
     assert journals.with_marks([owed])[0].marks == (False, True)
 
 
+def test_marks_are_synced_on_demand_once_for_each_segment(journal, monkeypatch):
+    entries = [journal.append("trade", [number, "x" * 400_000]) for number in range(4)]
+    synced = []
+
+    def recording_sync(descriptor):
+        synced.append(sum(all(entry.marks) for entry in journals.inspect(journal.directory)[0]))
+        os.fdatasync(descriptor)
+
+    monkeypatch.setattr(segments, "sync_data", recording_sync)
+    journal.mark(entries, PRIMARY)
+    assert synced == []
+    journal.mark(entries, MIRROR, sync=True)
+    assert synced == [2, 4]
+
+
 def test_only_one_may_drain_at_a_time(journal):
     other = Journal(journal.directory)
     with journal.draining() as mine, other.draining() as theirs:
@@ -150,6 +165,18 @@ def test_a_retired_segment_stays_for_a_day(journal):
     age(path, journals.KEPT_SECONDS + 1)
     assert journal.sweep() == 1
     assert not path.exists()
+
+
+def test_a_segment_that_was_never_finished_goes_after_a_day(journal):
+    journal.append("trade", 1)
+    path = journal.directory / "half.new"
+    path.write_bytes(b"")
+    journal.sweep()
+    assert path.exists()
+    age(path, journals.KEPT_SECONDS + 1)
+    journal.sweep()
+    assert not path.exists()
+    assert bodies(journal.directory) == [1]
 
 
 def age(path, seconds):
@@ -181,6 +208,49 @@ def test_trouble_with_the_disk_is_an_outage_and_the_next_entry_begins_a_segment(
     assert [body for body in bodies(journal.directory) if body != 2] == [1, 3]
 
 
+def test_a_flush_syncs_at_once_what_was_appended_without_a_sync(journal, monkeypatch):
+    events = []
+
+    def recording_sync(descriptor):
+        content = os.pread(descriptor, 1 << 20, 0)
+        events.append([number for number in range(4) if b'["tick",%d]' % number in content])
+        os.fdatasync(descriptor)
+
+    monkeypatch.setattr(segments, "sync_data", recording_sync)
+    journal.append("tick", 0, sync=False)
+    journal.append("tick", 1, sync=False)
+    assert events == []
+    journal.flush()
+    journal.flush()
+    assert events == [[0, 1]]
+    journal.append("tick", 2, sync=False)
+    journal.append("tick", 3)
+    journal.flush()
+    assert events == [[0, 1], [0, 1, 2, 3]]
+
+
+def test_a_flush_that_fails_is_an_outage_and_the_next_entry_begins_a_segment(journal, monkeypatch):
+    def failing_sync(descriptor):
+        raise OSError(5, "Input/output error")
+
+    journal.append("tick", 1, sync=False)
+    with monkeypatch.context() as patched:
+        patched.setattr(segments, "sync_data", failing_sync)
+        with pytest.raises(Unavailable, match="Input/output error"):
+            journal.flush()
+    journal.append("tick", 2)
+    assert len(list(journal.directory.glob("*.journal"))) == 2
+    assert bodies(journal.directory) == [1, 2]
+
+
+def test_a_full_segment_is_synced_before_the_next_one_begins(journal, monkeypatch):
+    synced = []
+    journal.append("tick", "x" * 900_000, sync=False)
+    monkeypatch.setattr(segments, "sync_data", synced.append)
+    journal.append("tick", "x" * 900_000, sync=False)
+    assert len(synced) == 1
+
+
 def test_a_forked_child_writes_segments_of_its_own(journal):
     journal.append("trade", "parent")
     child = os.fork()
@@ -200,10 +270,11 @@ def test_no_acknowledged_entry_is_lost_when_writers_are_killed(tmp_path):
     acknowledged = []
     for turn in range(6):
         pair = [start_writer(tmp_path, f"{turn}{side}") for side in "ab"]
-        time.sleep(chance.uniform(0.15, 0.5))
+        first = {name: process.stdout.readline() for name, process in pair}
+        time.sleep(chance.uniform(0.05, 0.4))
         for name, process in pair:
             process.send_signal(signal.SIGKILL)
-            output, _ = process.communicate()
+            output = first[name] + process.communicate()[0]
             acknowledged += [[name, int(line)] for line in output.split("\n")[:-1]]
     entries, damage = journals.inspect(tmp_path)
     found = [entry.body for entry in entries]
@@ -298,3 +369,32 @@ def test_a_cut_file_keeps_what_stands_before_the_cut_and_says_so(tmp_path_factor
     assert [entry.body for entry in found] == [entry.body for entry in entries[: len(found)]]
     whole = [entry for entry in entries[1:] if entry.place.offset <= size]
     assert len(found) >= len(whole)
+
+
+@settings(max_examples=300, deadline=None)
+@given(payloads=PAYLOADS, data=st.data())
+def test_several_flips_and_a_cut_lose_only_what_they_touch(tmp_path_factory, payloads, data):
+    path, entries = write_sample(tmp_path_factory.mktemp("flips"), payloads)
+    end = entries[-1].place.offset + 600
+    # Fewer than make a mark of nothing.
+    flips = data.draw(st.lists(st.integers(0, end * 8 - 1), min_size=2, max_size=7), label="bits")
+    size = data.draw(st.integers(0, end) | st.just(segments.SEGMENT_BYTES), label="size")
+    content = bytearray(path.read_bytes())
+    for bit in flips:
+        content[bit // 8] ^= 1 << bit % 8
+    path.write_bytes(content[:size])
+
+    found, damage = journals.inspect(path.parent)
+    written = {entry.place.offset: entry for entry in entries}
+    assert [e for e in found if written[e.place.offset].body != e.body] == []
+    assert [e for e in found if written[e.place.offset].stamp != e.stamp] == []
+    starts = {entry.place.offset for entry in found}
+    places = [bit // 8 for bit in flips]
+    for lost in (entry for entry in entries if entry.place.offset not in starts):
+        later = [start for start in written if start > lost.place.offset]
+        is_cut = min(later, default=end) > size
+        assert is_cut or any(is_within(place, lost, entries) for place in places)
+        assert damage
+    assert [entry for entry in found if entry.marks[MIRROR]] == []
+    owed = {entry.place.offset for entry in entries[1::2]}
+    assert [e for e in found if e.place.offset in owed and e.marks[PRIMARY]] == []

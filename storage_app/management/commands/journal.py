@@ -11,8 +11,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from storage_app.stores import journal
-from storage_app.stores.compose import create_data_store
-from storage_app.stores.outbox import close_outbox, open_outbox
+from storage_app.stores.draining import drain
 from trades_app.market import clock
 
 
@@ -36,7 +35,7 @@ class Command(BaseCommand):
             self._inspect(directory, only_owed=options["owed"])
             return
         if options["action"] == "replay":
-            _replay(data_dir, options["timeout"])
+            drain(data_dir, options["timeout"])
         self._report(directory)
 
     def _inspect(self, directory: Path, *, only_owed: bool) -> None:
@@ -69,16 +68,6 @@ class Command(BaseCommand):
                 f"{len(damage)} places are damaged",
                 returncode=1,
             )
-
-
-def _replay(data_dir: Path, timeout: float) -> None:
-    store = create_data_store("hybrid", {"data_dir": data_dir})
-    outbox = open_outbox(data_dir / "journal")
-    try:
-        outbox.drain_all(timeout)
-    finally:
-        close_outbox(outbox)
-        store.close()
 
 
 def _state(entry: journal.Entry) -> str:

@@ -5,11 +5,12 @@ import sys
 from argparse import ArgumentParser
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from storage_app import create_data_store
-from storage_app.stores import breaker
-from storage_app.stores.compose import ComposedStore
+from storage_app.stores.condition import Condition, conditions
+from trades_app.market import clock
 
 STATUS = {"ok": 0, "degraded": 1, "down": 2}
 
@@ -24,18 +25,25 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         store = create_data_store()
         try:
-            components = store.health_check()
-            owed = store.owed() if isinstance(store, ComposedStore) else {}
+            found = conditions(store, settings.DATA_DIR)
         finally:
             store.close()
-        outages = [state for state in breaker.states().values() if state.is_open]
         if options["json"]:
-            since = {one.name: f"{one.since}" for one in outages}
-            report = {"components": components, "owed": owed, "down_since": since}
-            self.stdout.write(json.dumps(report))
+            components = {
+                name: {**one.public, "reason": one.reason} if one.reason else one.public
+                for name, one in found.items()
+            }
+            self.stdout.write(json.dumps({"components": components}, ensure_ascii=False))
         else:
-            for name, state in components.items():
-                self.stdout.write(f"{name}: {state}")
-            for kind, one in owed.items():
-                self.stdout.write(f"owed: {one['count']} {kind}, oldest {one['age']:.0f} s")
-        sys.exit(max((STATUS[state] for state in components.values()), default=0))
+            self._write(found)
+        sys.exit(max((STATUS[one.state] for one in found.values()), default=0))
+
+    def _write(self, found: dict[str, Condition]) -> None:
+        for name, one in found.items():
+            line = f"{name}: {one.state}"
+            if one.since is not None:
+                since = clock.in_shanghai(one.since)
+                line += f" since {since:%Y-%m-%d %H:%M:%S}: {one.reason or 'it does not answer'}"
+            self.stdout.write(line)
+            for kind, owed in one.owed.items():
+                self.stdout.write(f"    owed: {owed.count} {kind}, oldest {owed.age:.0f} s")
