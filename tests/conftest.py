@@ -4,6 +4,7 @@ import shutil
 import sys
 from datetime import datetime
 
+import hypothesis
 import pytest
 from django.utils import translation
 
@@ -12,6 +13,12 @@ from tests import servers
 from tests.processes import children as children
 from trades_app.market import clock
 from trades_app.schema import TABLES
+
+# How long an example takes tells of the machine, not of the code.
+hypothesis.settings.register_profile(
+    "here", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("here")
 
 END_SECONDS = 30.0
 PROCESS_WIDE_STORES = (

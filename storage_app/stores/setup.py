@@ -25,6 +25,9 @@ SERVER_KEYS = tuple(
     }.items()
     for name in names
 )
+# Seconds that a trading program waits for MySQL, whose client counts in whole ones; the web and
+# the commands, which set Django up themselves, have more.
+TRADER_TIMEOUT = 1
 STORE_KEYS = ("data_store_mode", "data_dir", "enable_dual_write", "enable_auto_fallback")
 
 _DATABASE_FIELDS = {
@@ -67,6 +70,8 @@ def prepare(mode: str | None, config: Mapping[str, Any]) -> Options:
 
 
 def _set_up(data_dir: Path) -> None:
+    if "read_timeout" in (options := settings.DATABASES["default"].get("OPTIONS", {})):
+        options["read_timeout"] = options["write_timeout"] = TRADER_TIMEOUT
     # Django would close the handlers that the script has.
     settings.LOGGING_CONFIG = None
     django.setup()
