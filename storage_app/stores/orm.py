@@ -58,7 +58,7 @@ def _check_answer() -> None:
     """Close a connection that is gone; one that is silent has cost its timeout, which is enough."""
     asked_at = time.monotonic()
     if connection.is_usable():
-        connection.health_check_done = True
+        connection.health_check_done = True  # type: ignore[attr-defined]  # the stubs lack it
         return
     connection.close()
     if time.monotonic() - asked_at > PROBE_TIMEOUT:
