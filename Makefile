@@ -1,7 +1,9 @@
 # `make run` starts the platform, `make test` proves it, `make check` reads the code.
 .DEFAULT_GOAL := help
 PY := .venv/bin/python
-COVERAGE := $(PY) -m coverage run -m pytest
+# A worker per core, each with servers of its own; a file stays with one worker.
+WORKERS := 2
+COVERAGE := $(PY) -m coverage run -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # What depends on the relational database runs a second time, on SQLite; it is one per process.
 RELATIONAL_TESTS := tests/contract/test_accounts.py tests/contract/test_strategies.py \
 	tests/services tests/stores/test_orm.py tests/stores/test_health_check.py

@@ -104,6 +104,9 @@ class ComposedStore:
     def health_check(self) -> dict[str, str]:
         components = {backend.component: backend for backend in self._backends.values()}
         health = check_health(components)
+        for backend in self._backends.values():
+            if isinstance(backend, Mirrored) and health[backend.component] == "ok":
+                backend.breaker.found_well()
         if self._hold is not None:
             outages.settle(self._hold.outbox.journal.directory, health)
         for name, kinds in self.owed_by_component().items():
@@ -193,15 +196,20 @@ def check_health(components: Mapping[str, Backend]) -> dict[str, str]:
 
 
 def _find_what_is_down(servers: Mapping[str, Mirrored[Any, Any]]) -> None:
-    """Open the breakers before the first call has to, and tell the log in one line."""
-    unknown = {name: one for name, one in servers.items() if not one.breaker.is_open}
-    answers = ask({name: one.ping for name, one in unknown.items()}, OPENING_DEADLINE)
+    """Open the breakers before the first call has to, and tell the log in one line.
+
+    Those that are open already are asked as well: what another store of this process met may be
+    over, and whoever begins now need not wait for the next probe.
+    """
+    answers = ask({name: one.ping for name, one in servers.items()}, OPENING_DEADLINE)
     for name, reason in answers.items():
         if reason:
             servers[name].breaker.trip(reason, log=False)
-    down = {name: state.reason for name, state in _open_breakers(servers).items()}
+        else:
+            servers[name].breaker.found_well()
     # One that is merely slow is left to the first call, which may have more time.
-    down |= dict.fromkeys(unknown.keys() - answers.keys(), "no answer")
+    down = dict.fromkeys(servers.keys() - answers.keys(), "no answer")
+    down |= {name: state.reason for name, state in _open_breakers(servers).items()}
     if down:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in sorted(down.items()))
         logger.warning("Begun without %s of %s servers: %s", len(down), len(servers), reasons)

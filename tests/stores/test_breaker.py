@@ -105,6 +105,22 @@ def test_an_outage_is_one_warning_and_its_end_one_line_with_figures(breaker, ser
     assert "3 calls were refused" in lines[1][1]
 
 
+def test_a_call_that_began_before_the_server_was_found_well_does_not_open_it_again(breaker, server):
+    server.is_up = False
+
+    def fail_late():
+        # Meanwhile somebody else is answered.
+        server.is_up = True
+        breaker.found_well()
+        raise Unavailable("server", OUTAGE)
+
+    with pytest.raises(Unavailable):
+        breaker.call(fail_late)
+    assert not breaker.is_open
+    take_down(breaker, server)
+    assert breaker.is_open
+
+
 def test_an_error_of_the_caller_does_not_open_the_breaker(breaker):
     def refuse():
         raise Conflict("taken")

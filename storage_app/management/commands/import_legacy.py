@@ -31,11 +31,14 @@ from storage_app.legacy.directory import LegacyDirectory, explore
 from storage_app.legacy.text import LegacyFileError, describe
 from storage_app.services.actors import Actor, command
 from storage_app.stores.compose import create_data_store
+from storage_app.stores.condition import wait_until_well
 from trades_app.market import clock
 
 DIFFERENCES, USAGE, BACKEND_DOWN = 1, 2, 3
 _SHOWN_REJECTS = 20
 _PLAIN_STEP = 500
+# Seconds for servers that have just been started; without one the import gets as far as it can.
+_PATIENCE = 3.0
 
 
 class Command(BaseCommand):
@@ -112,6 +115,7 @@ class Command(BaseCommand):
     ) -> Iterator[ImportResult]:
         store = create_data_store("hybrid")
         try:
+            wait_until_well(store, _PATIENCE)
             results = run_import(directory, store, actor, _import_options(options))
             for result in self._watched(results, count_files(directory), options):
                 if not options["dry_run"]:
