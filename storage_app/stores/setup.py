@@ -25,7 +25,13 @@ SERVER_KEYS = tuple(
     }.items()
     for name in names
 )
-STORE_KEYS = ("data_store_mode", "data_dir", "enable_dual_write", "enable_auto_fallback")
+STORE_KEYS = (
+    "data_store_mode",
+    "data_dir",
+    "enable_dual_write",
+    "enable_auto_fallback",
+    "claim_books",
+)
 
 _DATABASE_FIELDS = {
     "host": "HOST",
@@ -44,6 +50,7 @@ class Options:
     data_dir: Path
     dual_write: bool
     auto_fallback: bool
+    claims: bool
 
 
 def prepare(mode: str | None, config: Mapping[str, Any]) -> Options:
@@ -63,6 +70,7 @@ def prepare(mode: str | None, config: Mapping[str, Any]) -> Options:
         data_dir=Path(config.get("data_dir", settings.DATA_DIR)),
         dual_write=_switch(config, "enable_dual_write", settings.ENABLE_DUAL_WRITE),
         auto_fallback=_switch(config, "enable_auto_fallback", settings.ENABLE_AUTO_FALLBACK),
+        claims=_switch(config, "claim_books", settings.CLAIM_BOOKS),
     )
 
 

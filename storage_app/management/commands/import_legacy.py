@@ -30,7 +30,7 @@ from storage_app.imports.results import ImportResult, total
 from storage_app.legacy.directory import LegacyDirectory, explore
 from storage_app.legacy.text import LegacyFileError, describe
 from storage_app.services.actors import Actor, command
-from storage_app.stores.compose import create_data_store
+from storage_app.stores.compose import open_platform_store
 from trades_app.market import clock
 
 DIFFERENCES, USAGE, BACKEND_DOWN = 1, 2, 3
@@ -110,7 +110,7 @@ class Command(BaseCommand):
         options: dict[str, Any],
         folder: RejectsFolder,
     ) -> Iterator[ImportResult]:
-        store = create_data_store("hybrid")
+        store = open_platform_store()
         try:
             results = run_import(directory, store, actor, _import_options(options))
             for result in self._watched(results, count_files(directory), options):
