@@ -22,6 +22,7 @@ DATA_DIR = env.directory("DATA_DIR", BASE_DIR / "var")
 DATA_STORE_MODE = env.store_mode()
 ENABLE_DUAL_WRITE = env.flag("ENABLE_DUAL_WRITE", default=True)
 ENABLE_AUTO_FALLBACK = env.flag("ENABLE_AUTO_FALLBACK", default=True)
+CLAIM_BOOKS = env.flag("CLAIM_BOOKS", default=True)
 
 # Receivers of alerts, as apprise writes them; each holds a secret.
 ALERT_URLS = env.urls("ALERT_URLS")

@@ -6,11 +6,11 @@ from celery import shared_task
 from django.conf import settings
 from django.db.utils import OperationalError
 
-from storage_app import create_data_store
 from storage_app.contract.errors import StorageError
 from storage_app.services import trading_calendar
 from storage_app.stores import kline_mirror
 from storage_app.stores.aging import age_books as age
+from storage_app.stores.compose import open_platform_store
 from storage_app.stores.draining import drain
 
 # 30 s, 1, 2, 4, 8 and then every 10 minutes: an hour of outage is bridged.
@@ -26,7 +26,7 @@ DRAIN_SECONDS = 45.0
 
 @shared_task(name="storage_app.age_books", **RETRY)
 def age_books() -> list[str]:
-    return age(create_data_store("hybrid"))
+    return age(open_platform_store())
 
 
 # Each minute, so that the next run is the retry; only failures are worth a row.

@@ -28,6 +28,7 @@ STATE_TONES = {"ok": "good", "degraded": "warn", "down": "bad"}
 OWED: Mapping[str, Promise] = {
     "trades": _("trades"),
     "positions": _("changes of positions"),
+    "position conflict": _("positions that stopped"),
     "capital": _("capital figures"),
     "trade conflict": _("trade conflicts"),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Protocol, cast
 
 from django.utils.module_loading import import_string
@@ -39,6 +40,7 @@ OPENING_DEADLINE = 0.6
 OWED_PATIENCE = 5.0
 _OWED_BY: dict[str, type] = {
     "positions": PositionStore,
+    "position conflict": PositionStore,
     "trades": TradeLedger,
     "trade conflict": AccountBook,
     "capital": AccountBook,
@@ -119,6 +121,7 @@ class ComposedStore:
         if self._hold is None:
             return {}
         counts = self._hold.outbox.counts()
+        counts |= outages.stopped(self._hold.outbox.journal.directory)
         return {kind: {"count": count, "age": age} for kind, (count, age) in counts.items()}
 
     def owed_by_component(self) -> dict[str, dict[str, dict[str, float]]]:
@@ -127,6 +130,11 @@ class ComposedStore:
         for kind, one in self.owed().items():
             found.setdefault(self._backends[_OWED_BY[kind]].component, {})[kind] = one
         return found
+
+    @property
+    def positions(self) -> Backend:
+        """The backend that plays the positions, for what is no part of the contract."""
+        return self._backends[PositionStore]
 
     def close(self) -> None:
         hold, self._hold = self._hold, None
@@ -162,13 +170,22 @@ def create_data_store(
     return cast("DataStore", ComposedStore(options.mode, backends))
 
 
+def open_platform_store(data_dir: Path | None = None) -> DataStore:
+    """Return a store in hybrid mode for the admin, the jobs and commands, which never takes the
+    lease of a book: that is for the hosts that trade."""
+    config: dict[str, Any] = {"claim_books": False}
+    if data_dir is not None:
+        config["data_dir"] = data_dir
+    return create_data_store("hybrid", config)
+
+
 def _mirror(primaries: Mapping[type, Backend], options: Options) -> ComposedStore:
     """Put the files behind the servers of each role that has a mirror."""
     # They need the models, so Django has to be set up.
     from storage_app.stores import mirror
 
     hold = open_outbox(options.data_dir / "journal")
-    switches = Switches(options.dual_write, options.auto_fallback)
+    switches = Switches(options.dual_write, options.auto_fallback, options.claims)
     backends = dict(primaries)
     for role in mirror.ROLES:
         if primaries[role].component == "sqlite":

@@ -28,7 +28,13 @@ SERVER_KEYS = tuple(
 # Seconds that a trading program waits for MySQL, whose client counts in whole ones; the web and
 # the commands, which set Django up themselves, have more.
 TRADER_TIMEOUT = 1
-STORE_KEYS = ("data_store_mode", "data_dir", "enable_dual_write", "enable_auto_fallback")
+STORE_KEYS = (
+    "data_store_mode",
+    "data_dir",
+    "enable_dual_write",
+    "enable_auto_fallback",
+    "claim_books",
+)
 
 _DATABASE_FIELDS = {
     "host": "HOST",
@@ -47,6 +53,7 @@ class Options:
     data_dir: Path
     dual_write: bool
     auto_fallback: bool
+    claims: bool
 
 
 def prepare(mode: str | None, config: Mapping[str, Any]) -> Options:
@@ -66,6 +73,7 @@ def prepare(mode: str | None, config: Mapping[str, Any]) -> Options:
         data_dir=Path(config.get("data_dir", settings.DATA_DIR)),
         dual_write=_switch(config, "enable_dual_write", settings.ENABLE_DUAL_WRITE),
         auto_fallback=_switch(config, "enable_auto_fallback", settings.ENABLE_AUTO_FALLBACK),
+        claims=_switch(config, "claim_books", settings.CLAIM_BOOKS),
     )
 
 

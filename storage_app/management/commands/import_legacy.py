@@ -30,7 +30,7 @@ from storage_app.imports.results import ImportResult, total
 from storage_app.legacy.directory import LegacyDirectory, explore
 from storage_app.legacy.text import LegacyFileError, describe
 from storage_app.services.actors import Actor, command
-from storage_app.stores.compose import create_data_store
+from storage_app.stores.compose import open_platform_store
 from storage_app.stores.condition import wait_until_well
 from trades_app.market import clock
 
@@ -113,7 +113,7 @@ class Command(BaseCommand):
         options: dict[str, Any],
         folder: RejectsFolder,
     ) -> Iterator[ImportResult]:
-        store = create_data_store("hybrid")
+        store = open_platform_store()
         try:
             wait_until_well(store, _PATIENCE)
             results = run_import(directory, store, actor, _import_options(options))
