@@ -75,7 +75,7 @@ def test_a_repeated_callback_changes_nothing_even_in_another_process(store, mode
 def test_a_repeat_may_have_learnt_a_name_but_not_another_volume(store):
     fill(store)
     assert not fill(store, remark="learnt since").is_new
-    with pytest.raises(Conflict, match="T1 .* volume 1000, not 900"):
+    with pytest.raises(Conflict, match=r"T1 .* volume 1000, not 900"):
         fill(store, volume=900)
     assert volume_of(store) == 1000
 
