@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from storage_app.silverquant.bars import get_history, get_kline
     from storage_app.silverquant.gm import GmRecorder
     from storage_app.silverquant.qmt import QmtRecorder
-    from storage_app.silverquant.reconcile import apply_corrections, reconcile, sync_positions
+    from storage_app.silverquant.reconciling import apply_corrections, reconcile, sync_positions
     from storage_app.silverquant.registry import bind
     from storage_app.silverquant.session import bootstrap
 
@@ -33,13 +33,13 @@ __all__ = (
 _HOMES = {
     "GmRecorder": "gm",
     "QmtRecorder": "qmt",
-    "apply_corrections": "reconcile",
+    "apply_corrections": "reconciling",
     "bind": "registry",
     "bootstrap": "session",
     "get_history": "bars",
     "get_kline": "bars",
-    "reconcile": "reconcile",
-    "sync_positions": "reconcile",
+    "reconcile": "reconciling",
+    "sync_positions": "reconciling",
 }
 
 
