@@ -8,6 +8,7 @@ any other path goes to the function that SilverQuant brought. What differs on pu
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Final
@@ -25,6 +26,8 @@ Quotes = Mapping[str, Mapping[str, Any]]
 # 连续竞价, to the minute, both ends included.
 _AUCTIONS: Final = (("09:30", "11:30"), ("13:00", "14:57"))
 
+# Paths that people were told of.
+_told: set[str] = set()
 # What `tools.utils_cache` had before; filled when it is replaced.
 originals: dict[str, Callable[..., Any]] = {}
 
@@ -189,6 +192,9 @@ def _refuse_other_books(held: Binding, paths: Iterable[str]) -> None:
 
 
 def _original(name: str, path: str) -> Callable[..., Any]:
+    if os.path.basename(path) in registry.NAMES and path not in _told:  # noqa: PTH119
+        _told.add(path)
+        logger.warning("%s is bound to no book and stays a file; call bind(path, account)", path)
     try:
         return originals[name]
     except KeyError:

@@ -19,11 +19,7 @@ def install() -> None:
     configuration.apply_settings(found)
     accounts = configuration.bind_credentials(found)
     hook.install()
-    if not accounts:
-        logger.warning(
-            "No directory is bound: credentials.py names no QMT_ACCOUNT_ID with a CACHE_PROD_PATH;"
-            " call storage_app.silverquant.bind(PATH_HELD, account)"
-        )
+    logger.info("Bound to %s", ", ".join(accounts) or "no account by credentials.py")
 
 
 install()

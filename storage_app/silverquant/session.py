@@ -54,11 +54,10 @@ class Session:
 
         What is known stays while nobody answers.
         """
-        try:
-            version, values = _active(self.store, self.strategy_name)
-        except Unavailable as exc:
-            logger.warning("Parameters of %s stay as they are: %s", self.strategy_name, exc)
+        known = _try_active(self.store, self.strategy_name)
+        if known is None:
             return False
+        version, values = known
         changed = values != self.values
         if changed:
             logger.info("%s works with version %s of its parameters", self.strategy_name, version)
@@ -97,7 +96,9 @@ def bootstrap(
     store = create_data_store(mode, config)
     registry.use_store(store)
     session = Session(store, book, strategy, found, store.health_check())
-    _read_parameters(session)
+    known = _try_active(store, strategy)
+    if known is not None:
+        session.version, session.values = known
     count = len(session.positions())
     session.status = _status_line(session, count)
     is_well = all(state == "ok" for state in session.health.values())
@@ -105,11 +106,15 @@ def bootstrap(
     return session
 
 
-def _read_parameters(session: Session) -> None:
+def _try_active(store: DataStore, strategy_name: str) -> tuple[int | None, Values] | None:
+    """Return what is active; None, and a line in the log, where nobody knows."""
     try:
-        session.version, session.values = _active(session.store, session.strategy_name)
-    except (NotFound, Unavailable, Unsupported) as exc:
-        logger.warning("Parameters of the script count: %s", exc)
+        return _active(store, strategy_name)
+    except (Unavailable, Unsupported) as exc:
+        logger.warning("Parameters of %s cannot be read: %s", strategy_name, exc)
+    except NotFound as exc:
+        logger.info("The parameters of the script count: %s", exc)
+    return None
 
 
 def _active(store: DataStore, strategy_name: str) -> tuple[int | None, Values]:

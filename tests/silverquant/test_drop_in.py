@@ -357,8 +357,9 @@ def test_a_module_that_was_loaded_but_not_copied_from_is_replaced_in_place(tmp_p
         "import tools.utils_cache\nimport storage_app.silverquant.install\n"
         "import storage_app.silverquant.install\n"
         "print(tools.utils_cache.load_json.__module__)\n"
+        "print(tools.utils_cache.load_json('cache/positions.json'))\n"
     )
     done = run_script(tmp_path, script)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == "storage_app.silverquant.functions"
-    assert "No directory is bound" in done.stderr
+    assert done.stdout.split() == ["storage_app.silverquant.functions", "{}"]
+    assert "cache/positions.json is bound to no book and stays a file" in done.stderr

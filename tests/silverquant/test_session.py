@@ -87,10 +87,12 @@ def test_refresh_takes_over_what_staff_activate(store, start):
 
 
 def test_a_strategy_that_the_platform_does_not_know_runs_with_its_own(store, start, caplog):
-    session = start()
+    with caplog.at_level("INFO", "storage_app"):
+        session = start()
     assert session.parameters(SellConf).interval == 1
     assert "parameters of the script" in session.status
     assert "no strategy 'Swing'" in caplog.text
+    assert session.refresh() is False
 
 
 def test_every_server_may_be_down(redis, clickhouse, data_dir, caplog):
