@@ -11,7 +11,6 @@ from __future__ import annotations
 import storage_app.silverquant.install  # noqa: F401, the first line that makes the rest work
 
 import argparse
-import json
 import logging
 import sys
 from datetime import date, datetime, time
@@ -22,7 +21,7 @@ from storage_app.silverquant import QmtRecorder, bootstrap
 from trades_app.market import clock
 
 from broker import Broker
-from market import NAMES, Day, read_bars, trading_days
+from market import NAMES, TICKS, Day, read_bars, trading_days
 from strategy import BuyConf, Paths, SellConf, Strategy
 
 logger = logging.getLogger("example")
@@ -82,11 +81,11 @@ class Run:
         self.callback.record_into(self.account, STRATEGY, assets=self.broker.query_asset)
         parameters = map(self.session.parameters, (BuyConf, SellConf))
         self.strategy = Strategy(self.broker, paths, *parameters)
-        self.cursor = directory / "cursor.json"
+        self.cursor = Cursor(directory / "cursor")
 
     def trade(self, day):
-        done_day, done_tick = self.position()
-        if f"{day}" < done_day or (f"{day}" == done_day and done_tick is None):
+        begun = self.cursor.read()
+        if place(day, TICKS) <= begun:
             return
         market = Day(self.bars, day)
         self.session.refresh()
@@ -95,19 +94,18 @@ class Run:
         if self.strategy.before_trade_day():
             logger.info("%s  holdings are a day older", day)
         for number, tick in enumerate(market.ticks):
-            if f"{day}" == done_day and tick < done_tick:
-                continue
-            self.step(market, tick)
+            if place(day, tick) >= begun:
+                self.step(market, tick)
             if number % RECONNECT == RECONNECT - 1:
                 self.broker.connect(self.callback)
         with clock.pinned(market.at(SUMMARY)):
             self.close_day(market)
-        self.note(day, None)
+        self.cursor.write(place(day, TICKS))
 
     def step(self, market, tick):
         moment = market.moment(tick)
         with clock.pinned(moment):
-            self.note(market.day, tick)
+            self.cursor.write(place(market.day, tick))
             self.broker.match(market.prices(tick), tick, moment)
             self.strategy.execute(moment, tick, market.quotes(tick))
 
@@ -135,13 +133,25 @@ class Run:
     def close(self):
         self.session.close()
 
-    def position(self):
-        return json.loads(self.cursor.read_text()) if self.cursor.exists() else ("", None)
 
-    def note(self, day, tick):
-        temporary = self.cursor.with_suffix(".tmp")
-        temporary.write_text(json.dumps([f"{day}", tick]))
-        temporary.replace(self.cursor)
+def place(day, tick):
+    return f"{day} {tick:05}"
+
+
+class Cursor:
+    """The tick that was begun last: a few bytes in place, which a kill cannot cut."""
+
+    def __init__(self, path):
+        path.touch()
+        self.file = path.open("r+b", buffering=0)
+
+    def read(self):
+        self.file.seek(0)
+        return self.file.read().decode()
+
+    def write(self, text):
+        self.file.seek(0)
+        self.file.write(text.encode())
 
 
 class Names:
