@@ -29,6 +29,7 @@ OWED: Mapping[str, Promise] = {
     "trades": _("trades"),
     "positions": _("changes of positions"),
     "position conflict": _("positions that stopped"),
+    "fills": _("fills"),
     "capital": _("capital figures"),
     "trade conflict": _("trade conflicts"),
 }

@@ -169,6 +169,20 @@ class Trade:
 
 
 @dataclass(frozen=True, slots=True)
+class FillOutcome:
+    """`position` is what is held after the fill, None when it closed or waits.
+
+    `is_new` is False for a repeated callback; `is_applied` is False while an acknowledged fill
+    waits for a server before it moves the position.
+    """
+
+    trade_uid: str
+    position: PositionState | None
+    is_new: bool = True
+    is_applied: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class WriteCount:
     """What a batch write did; rows that stood there already, equal in content, are `same`."""
 
