@@ -80,7 +80,7 @@ def run(actor: Actor, scope: Scope | None = None, watch: Watch = UNWATCHED) -> R
     passes on, and the report tells what was found until then.
     """
     scope = scope or Scope()
-    check_scope(actor, scope.account_id)
+    check_scope(actor, scope)
     with translating():
         report = Report.objects.create(
             kind=ReportKind.VERIFY, started_at=timezone.now(), actor=actor.name
@@ -98,13 +98,14 @@ def run(actor: Actor, scope: Scope | None = None, watch: Watch = UNWATCHED) -> R
     return report
 
 
-def check_scope(actor: Actor, account_id: str | None) -> None:
+def check_scope(actor: Actor, scope: Scope) -> None:
     """Raise PermissionDenied for a person who may not compare and repair these accounts."""
     access.require(actor.user, REPAIR)
-    if account_id is not None:
+    for account_id in scope.accounts or ():
         access.require_account(actor.user, account_id)
-    elif actor.user is not None and access.allowed_account_ids(actor.user) is not None:
-        raise PermissionDenied(f"{actor.user} may compare the accounts in reach, one at a time")
+    is_limited = actor.user is not None and access.allowed_account_ids(actor.user) is not None
+    if is_limited and scope.accounts is None:
+        raise PermissionDenied(f"{actor.user} may compare and repair single accounts only")
 
 
 def differences(exam: Examination, found: Found) -> Iterator[Difference]:

@@ -37,7 +37,13 @@ def _has_looked(summary: Mapping[str, Any], scope: Scope) -> bool:
     if summary.get("cancelled") or summary.get("not_kept") or summary.get("unavailable"):
         return False
     looked, wanted = summary.get("scope", {}), scope.as_json()
-    is_as_wide = all(
-        looked.get(name) in (None, wanted[name]) for name in ("account", "since", "until")
+    is_as_long = all(looked.get(name) in (None, wanted[name]) for name in ("since", "until"))
+    return (
+        is_as_long
+        and _covers(looked.get("accounts"), scope)
+        and set(wanted["kinds"]) <= set(looked.get("kinds", ()))
     )
-    return is_as_wide and set(wanted["kinds"]) <= set(looked.get("kinds", ()))
+
+
+def _covers(accounts: Sequence[str] | None, scope: Scope) -> bool:
+    return accounts is None or (scope.accounts is not None and scope.accounts <= set(accounts))

@@ -30,7 +30,7 @@ def compare(exam: Examination) -> Iterator[Difference]:
         # What is on its way arrives in the meantime.
         time.sleep(exam.scope.patience.entries)
         yield from _owed(exam, before)
-        if exam.scope.account_id is None:
+        if exam.scope.accounts is None:
             yield from _damaged(damage & set(pending.read_damage(journal)))
             if on_files and (journal / ON_FILES).exists():
                 yield _host_on_files(journal)

@@ -260,7 +260,7 @@ def _compare_factors(scope: Scope, versions: Mapping[str, int]) -> Iterator[Diff
         path = path_of(scope, FACTORS, code)
         key = unit_of(FACTORS, code)
         try:
-            stored = _read_factors(path)
+            stored = read_factors(path)
         except Corrupt as exc:
             yield damaged(Kind.KLINES, exc, key)
             continue
@@ -273,7 +273,7 @@ def _compare_factors(scope: Scope, versions: Mapping[str, int]) -> Iterator[Diff
                 yield Difference(Kind.KLINES, problem, f"{key} {day}", "factor", *sides, key)
 
 
-def _read_factors(path: Path) -> dict[int, float]:
+def read_factors(path: Path) -> dict[int, float]:
     if not path.exists():
         return {}
     try:

@@ -160,7 +160,8 @@ def _applied(sides: _Sides, theirs: BookCopy, ours: FileBook) -> Iterator[Differ
     )
     if one != other:
         named = sorted(one - other)[:_NAMED_FILLS], sorted(other - one)[:_NAMED_FILLS]
-        yield sides.differ(sides.book, APPLIED, *("; ".join(own) or None for own in named))
+        left, right = ("; ".join(own) or None for own in named)
+        yield sides.differ(sides.book, APPLIED, left, right)
 
 
 def _size(state: BookState) -> str:

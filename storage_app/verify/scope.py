@@ -13,7 +13,7 @@ from django.conf import settings
 from storage_app.contract.watching import UNWATCHED, Watch
 from storage_app.verify.differences import Kind
 
-# Kinds that tell accounts apart; the others are left out when one account is asked for.
+# Kinds that tell accounts apart; the others are left out when accounts are named.
 BY_ACCOUNT: Final = frozenset({Kind.POSITIONS, Kind.TRADES, Kind.ACCOUNTS, Kind.JOURNALS})
 
 
@@ -34,7 +34,7 @@ class Patience:
 class Scope:
     """None means all; dates are trading dates, inclusive, and concern trades and bars."""
 
-    account_id: str | None = None
+    accounts: frozenset[str] | None = None
     since: date | None = None
     until: date | None = None
     kinds: frozenset[Kind] = frozenset(Kind)
@@ -45,7 +45,7 @@ class Scope:
     @property
     def wanted(self) -> list[Kind]:
         """Return the kinds to compare, in their usual order."""
-        kinds = self.kinds if self.account_id is None else self.kinds & BY_ACCOUNT
+        kinds = self.kinds if self.accounts is None else self.kinds & BY_ACCOUNT
         return [kind for kind in Kind if kind in kinds]
 
     @property
@@ -53,14 +53,14 @@ class Scope:
         return self.data_dir / "journal"
 
     def has_account(self, account_id: str) -> bool:
-        return self.account_id in (None, account_id)
+        return self.accounts is None or account_id in self.accounts
 
     def has_day(self, day: date) -> bool:
         return (self.since or date.min) <= day <= (self.until or date.max)
 
     def as_json(self) -> dict[str, Any]:
         return {
-            "account": self.account_id,
+            "accounts": None if self.accounts is None else sorted(self.accounts),
             "since": self.since and self.since.isoformat(),
             "until": self.until and self.until.isoformat(),
             "kinds": [kind.value for kind in self.wanted],

@@ -71,7 +71,7 @@ def _compare(exam: Examination) -> Iterator[Difference]:
             error = Corrupt(path, f"{name}: {type(exc).__name__} {exc}")
             yield damaged(Kind.STRATEGIES, error, Kind.STRATEGIES)
         if one is not None:
-            yield from _parameters(root, name, one)
+            yield from compare_parameters(root, name, one)
     exam.watch.step(Kind.STRATEGIES, len(names), len(names))
 
 
@@ -100,7 +100,7 @@ def version_path(root: Path, entry: Document, version: int) -> Path:
     return root / f"{entry['strategy_code']}_v{version}.json"
 
 
-def _parameters(root: Path, name: str, entry: Document) -> Iterator[Difference]:
+def compare_parameters(root: Path, name: str, entry: Document) -> Iterator[Difference]:
     """Compare the parameters of every version, key by key."""
     versions = [saved["version"] for saved in entry["versions"]]
     for start in range(0, len(versions), BATCH):

@@ -52,6 +52,17 @@ def read_trades(path: Path) -> Iterator[tuple[int, Trade]]:
         raise Corrupt(path, f"line {number}: {exc}") from exc
 
 
+def parse_line(path: Path, line: bytes) -> Trade:
+    """Return the trade on a line; Corrupt if it holds none."""
+    try:
+        (row,) = csv.reader([line.decode()])
+        if len(row) != trade_lines.WIDTH:
+            raise ValueError(f"{len(row)} fields")  # noqa: TRY301
+        return trade_lines.to_trade(path.parent.name, row)
+    except (ValueError, ArithmeticError, csv.Error) as exc:
+        raise Corrupt(path, f"{line!r}: {exc}") from exc
+
+
 def add_to(sums: dict[str, DaySum], path: Path) -> None:
     """Add the lines of a file to the sums of their trading dates."""
     last = 1

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _lazy
 from django.utils.translation import gettext_noop
 
 from storage_app.verify.differences import Kind, Problem
+from storage_app.verify.repairs.steps import Action
 
 KINDS: Final[Mapping[str, Promise]] = {
     Kind.POSITIONS.value: _lazy("positions"),
@@ -75,3 +76,48 @@ def describe(finding: Mapping[str, Any]) -> str:
         f"{problem_label(finding['problem'])}: {finding['left']} = {value(finding['left_value'])}, "
         f"{finding['right'] or NOTHING} = {value(finding['right_value'])}"
     )
+
+
+ACTIONS: Final[Mapping[str, Promise]] = {
+    Action.REPLAY.value: _lazy("bring owed writes to their stores"),
+    Action.COPY_BOOK.value: _lazy("copy the book from Redis to the files"),
+    Action.RESTORE_BOOK.value: _lazy("restore the book in Redis from the files"),
+    Action.COMPLEMENT.value: _lazy("add to each store the trades that it lacks"),
+    Action.REBUILD_LINES.value: _lazy("rebuild the damaged file from its lines and ClickHouse"),
+    Action.WRITE_BARS.value: _lazy("write the file of bars anew, add to ClickHouse what it lacks"),
+    Action.MIRROR_BARS.value: _lazy("write the files of all bars anew"),
+    Action.SNAPSHOT.value: _lazy("take the snapshot of the database anew"),
+    Action.HELD_DAYS.value: _lazy("count the age anew from the opening day"),
+    Action.BY_HAND.value: _lazy("a person has to look at it"),
+}
+# What a person can do about a kind that no program may put right.
+ADVICE: Final[Mapping[str, Promise]] = {
+    Kind.POSITIONS.value: _lazy("Neither side can be read: see the runbook."),
+    Kind.TRADES.value: _lazy("Decide the trade conflicts of that day."),
+    Kind.JOURNALS.value: _lazy("Keep the damaged segment as evidence: see the runbook."),
+    Kind.BACKUPS.value: _lazy("Make a backup: manage.py backup."),
+    Kind.CALENDAR.value: _lazy("Import a newer list of trading days."),
+}
+OUTCOMES: Final[Mapping[str, Promise]] = {
+    "done": _lazy("done"),
+    "failed": _lazy("failed"),
+    "by_hand": _lazy("needs a person"),
+    "not_done": _lazy("not done"),
+}
+
+
+def action_label(action: str) -> str:
+    return str(ACTIONS.get(action, action))
+
+
+def advice(step: Mapping[str, Any]) -> str:
+    """Return what a person should do about a step, nothing where a program can."""
+    return str(ADVICE.get(step["kind"], "")) if step["action"] == Action.BY_HAND else ""
+
+
+def describe_step(step: Mapping[str, Any]) -> str:
+    """Return a planned or finished step as one line."""
+    line = f"{kind_label(step['kind'])} {step['unit']}: {action_label(step['action'])}"
+    line += f" ({step['differences']})"
+    told = (advice(step), str(step.get("error", "")))
+    return line + "".join(f"; {one}" for one in told if one)

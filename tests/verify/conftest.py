@@ -41,10 +41,14 @@ class Platform:
     store: Any
     data_dir: Path
 
-    def settle(self):
-        """Wait until everything that was written is everywhere, and end the background."""
+    def open(self):
         self.store.close()
         self.store = create_data_store("hybrid")
+        return self.store
+
+    def settle(self):
+        """Wait until everything that was written is everywhere, and end the background."""
+        self.open()
         wait_until(lambda: not self.owed(), "what is owed reaches its stores")
         for name in ("accounts", "strategies"):
             wait_until(lambda name=name: self.snapshot(name).exists(), f"a snapshot of {name}")

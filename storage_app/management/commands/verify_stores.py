@@ -35,7 +35,8 @@ class Command(FamilyCommand):
 
     def work(self, options: Options, watch: Watch) -> Outcome:
         kinds = frozenset(map(Kind, options.own["only"] or Kind))
-        scope = Scope(options.account, options.since, options.until, kinds)
+        accounts = frozenset({options.account}) if options.account else None
+        scope = Scope(accounts, options.since, options.until, kinds)
         report = comparing.run(command("verify_stores"), scope, watch)
         outcome = _outcome(report)
         unavailable = report.summary["unavailable"]
