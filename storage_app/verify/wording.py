@@ -12,6 +12,7 @@ from django.utils.translation import gettext_noop
 
 from storage_app.verify.differences import Kind, Problem
 from storage_app.verify.repairs.steps import Action
+from trades_app.bar_faults import Check, Severity
 
 KINDS: Final[Mapping[str, Promise]] = {
     Kind.POSITIONS.value: _lazy("positions"),
@@ -121,3 +122,45 @@ def describe_step(step: Mapping[str, Any]) -> str:
     line += f" ({step['differences']})"
     told = (advice(step), str(step.get("error", "")))
     return line + "".join(f"; {one}" for one in told if one)
+
+
+SEVERITIES: Final[Mapping[str, Promise]] = {
+    Severity.ERROR.value: _lazy("error"),
+    Severity.WARNING.value: _lazy("warning"),
+    Severity.INFO.value: _lazy("remark"),
+}
+CHECKS: Final[Mapping[str, Promise]] = {
+    Check.GAP.value: _lazy("days without a bar"),
+    Check.SUSPENDED.value: _lazy("probably suspended"),
+    Check.MARKET_GAP.value: _lazy("trading days without any bar"),
+    Check.THIN_DAY.value: _lazy("a day with few codes"),
+    Check.ENDED.value: _lazy("no bars since"),
+    Check.CLOSED_DAY.value: _lazy("bars of days that were no trading days"),
+    Check.RANGE.value: _lazy("open or close outside of high and low"),
+    Check.PRICE.value: _lazy("prices of 0 or less"),
+    Check.TURNOVER.value: _lazy("volume and amount contradict each other"),
+    Check.LOTS.value: _lazy("volume seems to be in lots, not shares"),
+    Check.AVERAGE.value: _lazy("average price outside of high and low"),
+    Check.JUMP.value: _lazy("jumps without a corporate action"),
+    Check.COPY.value: _lazy("the same bar as the day before"),
+    Check.SOURCES.value: _lazy("sources that contradict each other"),
+    Check.TWIN.value: _lazy("codes with the same bars"),
+}
+
+
+def severity_label(severity: str) -> str:
+    return str(SEVERITIES.get(severity, severity))
+
+
+def check_label(check: str) -> str:
+    return str(CHECKS.get(check, check))
+
+
+def describe_fault(finding: Mapping[str, Any]) -> str:
+    """Return what is wrong with bars as one line."""
+    first, last = finding["first"], finding["last"]
+    days = first if first == last else f"{first} … {last}"
+    return (
+        f"{severity_label(finding['severity'])}: {finding['series']} {finding['code']} {days} "
+        f"{check_label(finding['check'])} ({finding['count']}): {finding['detail']}"
+    )

@@ -33,7 +33,8 @@ _BAR_COLUMNS = (
 )
 
 
-def _bar_hash() -> str:
+def bar_hash() -> str:
+    """Return the expression of a bar's hash; see `trades_app.checksums.bar_hashes`."""
     hashed = "intHash64(toUInt64(toYYYYMMDD(trade_date)))"
     for column in _BAR_COLUMNS:
         hashed = f"intHash64(bitXor({hashed}, reinterpretAsUInt64(toInt64({column}))))"
@@ -97,7 +98,7 @@ def sum_bars(
         rows = client.execute(
             f"SELECT toString(code), countIf(known), minIf(day, known), "  # noqa: S608
             "maxIf(day, known), sumIf(hash, known), groupArrayIf(day, NOT known) FROM ("
-            f"SELECT code, toYYYYMMDD(trade_date) AS day, {known} AS known, {_bar_hash()} AS hash "
+            f"SELECT code, toYYYYMMDD(trade_date) AS day, {known} AS known, {bar_hash()} AS hash "
             "FROM daily_kline FINAL WHERE adjust = %(adjust)s AND code IN %(codes)s"
             f"{_bounds(start, end)}) GROUP BY code {_SETTINGS}",
             {
