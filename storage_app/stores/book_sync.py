@@ -27,7 +27,7 @@ from urllib.parse import quote
 
 from storage_app.contract.errors import NotFound, Unavailable
 from storage_app.contract.roles import PositionStore
-from storage_app.contract.types import BookCopy, BookMarks, BookState, PositionState
+from storage_app.contract.types import BookCopy, BookMarks, BookState
 from storage_app.stores import position_conflicts, position_entries
 from storage_app.stores.breaker import Breaker
 from storage_app.stores.file.documents import (
@@ -259,7 +259,7 @@ class BookSync:
             if is_lost and ours.marks.generation not in theirs.lineage:
                 if not may_rebuild or not (owed or self._is_ours(ours.marks)):
                     return False
-                wanted = self._rebuilt(ours, theirs)
+                wanted = self._rebuilt(ours, theirs.marks)
             else:
                 wanted = self._merged(book, ours, theirs, owed)
             if wanted is None or self.primary.load(book, wanted, theirs.marks):
@@ -276,13 +276,15 @@ class BookSync:
         with refusing(base):
             base.unlink(missing_ok=True)
 
-    def _rebuilt(self, ours: BookCopy, theirs: BookCopy) -> BookCopy:
+    def _rebuilt(self, ours: BookCopy, theirs: BookMarks) -> BookCopy:
         """Return our copy as a new generation, which contains nothing of what is there."""
-        lineage = dict(ours.lineage) | {ours.marks.generation: ours.whole}
-        if theirs.marks.generation not in ("", ours.marks.generation):
-            lineage.setdefault(theirs.marks.generation, 0)
+        lineage = dict(ours.lineage)
+        if ours.marks.generation:
+            lineage[ours.marks.generation] = ours.whole
+        if theirs.generation:
+            lineage.setdefault(theirs.generation, 0)
         kept = dict(list(lineage.items())[-MOST_ANCESTORS:])
-        revision = max(ours.marks.revision, theirs.marks.revision) + 1
+        revision = max(ours.marks.revision, theirs.revision) + 1
         marks = BookMarks(_new_generation(), revision, ours.marks.lease)
         return replace(ours, marks=marks, lineage=kept)
 
@@ -411,12 +413,27 @@ class BookSync:
         self.outbox.wake()
         return holder or known.lease
 
+    def restore(self, book: str) -> None:
+        """Make the book in Redis what the files have, as a new generation."""
+        with self.host_lock():
+            self._refuse_on_files()
+            ours = self.mirror.read_copy(book)
+            is_there = False
+            while not is_there:
+                seen = self.breaker.call(self.primary.read_marks, book)
+                wanted = self._rebuilt(ours, seen)
+                is_there = self.breaker.call(self.primary.load, book, wanted, seen)
+            self._take_over(book)
+
+    def _refuse_on_files(self) -> None:
+        if self._flag.exists():
+            raise Unavailable(self.primary.component, "this host still works on its files")
+
     def resolve(self, book: str, code: str, *, keep_host: bool) -> BookState:
         """Decide a code that stopped, once Redis can be written; return the book before."""
         with self.host_lock():
             conflict = position_conflicts.find(self._directory, book, code)
-            if self._flag.exists():
-                raise Unavailable(self.primary.component, "this host still works on its files")
+            self._refuse_on_files()
             before = self.breaker.call(self.primary.dump, book)
             if keep_host:
                 self._put_back(book, before, conflict)
@@ -426,7 +443,7 @@ class BookSync:
     def _put_back(self, book: str, theirs: BookCopy, conflict: PositionConflict) -> None:
         while True:
             positions = dict(theirs.state.positions)
-            state = _moved_on(conflict, positions.pop(conflict.code, None))
+            state = position_conflicts.moved_on(conflict, positions.pop(conflict.code, None))
             if state is not None:
                 positions[conflict.code] = state
             generation, revision, lease = theirs.marks
@@ -436,26 +453,6 @@ class BookSync:
                 self._take_over(book)
                 return
             theirs = self.breaker.call(self.primary.dump, book)
-
-
-def _moved_on(conflict: PositionConflict, now: PositionState | None) -> PositionState | None:
-    """Return the host's side with what has happened to the position since the outage."""
-    host, then = conflict.host, conflict.redis
-    if host is None or now is None or then is None or now == then:
-        return host
-    return replace(
-        host,
-        held_days=_shifted(host.held_days, then.held_days, now.held_days),
-        volume=_shifted(host.volume, then.volume, now.volume),
-        max_price=max(filter(None, (host.max_price, now.max_price)), default=None),
-        min_price=min(filter(None, (host.min_price, now.min_price)), default=None),
-    )
-
-
-def _shifted(host: int | None, then: int | None, now: int | None) -> int | None:
-    if host is None or then is None or now is None:
-        return host
-    return max(host + now - then, 0)
 
 
 def _may_lack(theirs: BookCopy, entry: Entry) -> bool:

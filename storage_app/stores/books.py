@@ -36,6 +36,15 @@ def resolve(
         return before.positions.get(code), after.positions.get(code)
 
 
+def restore(data_dir: Path, book: str) -> None:
+    """Make the book in Redis what the files of this host have, whatever stands there.
+
+    Unavailable while Redis is down or this host has changes that are owed to it.
+    """
+    with _sync(data_dir) as sync:
+        sync.restore(book)
+
+
 def stopped(data_dir: Path) -> list[position_conflicts.PositionConflict]:
     return position_conflicts.listed(data_dir / "journal")
 

@@ -86,9 +86,9 @@ def _settled(
     while True:
         ours = read_book(exam.scope.data_dir, book)
         theirs = server.dump(book)
-        if (theirs.generation, theirs.revision) == ours.marks:
+        if theirs.marks[:2] == ours.marks:
             return theirs, ours
-        if not theirs.generation and not ours.generation:
+        if not theirs.marks.generation and not ours.generation:
             exam.note(
                 gettext_noop("%(book)s is a book of file mode: nothing mirrors it."), book=book
             )
@@ -120,13 +120,13 @@ class _Sides:
 def differences(book: str, theirs: BookCopy, ours: FileBook) -> Iterator[Difference]:
     """Yield what the server's copy and the mirror tell differently."""
     sides = _Sides(book, str(ours.directory))
-    if not theirs.revision or not ours.exists:
-        left = _size(theirs.state) if theirs.revision else None
+    if not theirs.marks.revision or not ours.exists:
+        left = _size(theirs.state) if theirs.marks.revision else None
         right = _size(ours.state) if ours.exists else None
         yield sides.differ(book, "", left, right, Problem.MISSING)
         return
-    if (theirs.generation, theirs.revision) != ours.marks:
-        yield sides.differ(book, REVISION, theirs.revision, ours.revision)
+    if theirs.marks[:2] != ours.marks:
+        yield sides.differ(book, REVISION, theirs.marks.revision, ours.revision)
     dates = theirs.state.increment_date, ours.state.increment_date
     if dates[0] != dates[1]:
         yield sides.differ(book, INCREMENT_DATE, *dates)
