@@ -105,15 +105,20 @@ class BookSync:
 
     # --- what is known of Redis -------------------------------------------------------------
 
-    def believe(self, book: str, marks: BookMarks | None) -> None:
-        """Raise Unavailable when Redis shows less than it has shown before."""
+    def believe(self, book: str, marks: BookMarks | None) -> bool:
+        """Raise Unavailable when Redis shows less than it has shown before.
+
+        False: what was shown was old, or the book was brought up to date since.
+        """
         if not book or marks is None or not self.keeps_files:
-            return
+            return True
         known = self.known_marks(book)
-        if _is_lost(marks, known) and not self._is_well_after_all(book, known):
-            self._refuse(book, known, marks)
-        elif marks is not known and not _is_lost(marks, self._known[book]):
+        if not _is_lost(marks, known):
             self._known[book] = marks
+            return True
+        if not self._is_well_after_all(book, known):
+            self._refuse(book, known, marks)
+        return False
 
     def _is_well_after_all(self, book: str, known: BookMarks) -> bool:
         """Look again: the answer may have been overtaken, or another host has rebuilt the book."""

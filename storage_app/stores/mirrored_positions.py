@@ -13,7 +13,7 @@ told not to claim, as those of the jobs and the admin are, never take one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -117,15 +117,18 @@ class MirroredPositions(Mirrored[RedisPositions, FilePositions], PositionStore):
     def _read(self, name: str, book: str, *args: Any) -> Any:
         if not self.sync.is_on_files():
             try:
-                found = self.breaker.call(getattr(self.primary, name), *args)
-                self.sync.believe(book, self.primary.seen.get(book))
+                return self._read_primary(getattr(self.primary, name), book, *args)
             except Unavailable as exc:
                 self._fall_back(exc)
-            else:
-                return found
         if not self.switches.may_fall_back:
             raise Unavailable(self.component, "it is down or has lost a book")
         return getattr(self.mirror, name)(*args)
+
+    def _read_primary(self, method: Callable[..., Any], book: str, *args: Any) -> Any:
+        while True:
+            found = self.breaker.call(method, *args)
+            if self.sync.believe(book, self.primary.seen.get(book)):
+                return found
 
     def _write(self, name: str, book: str, **arguments: Any) -> Any:
         while not self.sync.is_on_files():
