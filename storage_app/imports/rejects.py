@@ -9,18 +9,23 @@ reasons under `_reasons`. Readers pass over what was added.
 from __future__ import annotations
 
 import csv
-import io
 import json
 from collections.abc import Iterable
 from pathlib import Path
 
 from storage_app.imports.results import MOST_KEPT_REJECTS, ImportResult
-from storage_app.legacy.holdings import INCREMENT_KEY
+from storage_app.legacy.holdings import (
+    HOLDING_NAMES,
+    INCREMENT_KEY,
+    MAX_PRICE_NAMES,
+    MIN_PRICE_NAMES,
+)
 from storage_app.legacy.lines import Lines
 from storage_app.legacy.text import CUT, Rejected, read_text
 
 ADDED_COLUMNS = ("line", "column", "value", "reason", "raw")
 REASONS_KEY = "_reasons"
+_BOOK_NAMES = (*HOLDING_NAMES, *MAX_PRICE_NAMES, *MIN_PRICE_NAMES)
 
 
 class RejectsFolder:
@@ -116,18 +121,17 @@ def _entries(source: Path, rows: list[Rejected]) -> str:
     """Return a JSON object of the rejected entries, a repeated key standing there twice."""
     reasons = {f"line {row.line}, {row.column}": row.reason for row in rows}
     entries = [json.dumps(REASONS_KEY) + ": " + json.dumps(reasons, ensure_ascii=False, indent=4)]
+    if source.name in _BOOK_NAMES and all(row.column != INCREMENT_KEY for row in rows):
+        entries.append(f"{json.dumps(INCREMENT_KEY)}: {json.dumps(_increment_date(source))}")
     entries += [row.raw.strip()[1:-1] for row in rows if row.raw]
-    if all(row.column != INCREMENT_KEY for row in rows):
-        entries.insert(0, f'"{INCREMENT_KEY}": {json.dumps(_increment_date(source))}')
-    body = io.StringIO()
-    body.write("{\n")
-    body.write(",\n".join(entries))
-    body.write("\n}\n")
-    return body.getvalue()
+    return "{\n" + ",\n".join(entries) + "\n}\n"
 
 
 def _increment_date(source: Path) -> str | None:
-    """Return the date that a file of holdings, or the one beside a file of prices, is of."""
-    content = json.loads(read_text(source))
-    value = content.get(INCREMENT_KEY)
+    """Return the last increment of the book that a file is part of."""
+    if source.name not in HOLDING_NAMES:
+        beside = (source.with_name(name) for name in HOLDING_NAMES)
+        found = next((path for path in beside if path.is_file()), None)
+        source = found or source
+    value = json.loads(read_text(source)).get(INCREMENT_KEY)
     return value if isinstance(value, str) else None
