@@ -95,11 +95,11 @@ class _Run:
 
     def _once(self, path: Path, kind: str, step: Callable[[], ImportResult]) -> ImportResult:
         """Do a long step unless the stopped run has done it."""
-        known = self._cursor.find(path) if self._cursor else None
+        known = self._cursor.find(path) if self._cursor is not None else None
         if known:
             return known
         result = self._guarded(path, kind, step)
-        if self._cursor and not self._options.dry_run:
+        if self._cursor is not None and not self._options.dry_run:
             self._cursor.finish([result])
         return result
 

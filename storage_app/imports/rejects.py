@@ -112,9 +112,12 @@ def _header(source: Path) -> list[str]:
 
 
 def _fields(raw: str, width: int) -> list[str]:
-    """Return the fields of a row, as many as there are columns."""
-    fields = next(csv.reader([raw.replace(CUT, "")]), [])
-    return [*fields, *[""] * (width - len(fields))][:width]
+    """Return the fields of a row; none of them if they do not fit the columns.
+
+    A person fills them in then: cut to size, such a row could pass for a good one.
+    """
+    fields = next(csv.reader([raw]), [])
+    return fields if len(fields) == width and CUT not in raw else [""] * width
 
 
 def _entries(source: Path, rows: list[Rejected]) -> str:

@@ -102,7 +102,7 @@ class ImportCommand(FamilyCommand):
 
     def prepare(self, directory: LegacyDirectory, options: Options, actor: Actor) -> dict[str, str]:
         """Do what must come before the files; return what is to be said of it."""
-        if options.account:
+        if options.account and "account" not in self.without:
             accounts.get(options.account)
         return {}
 
@@ -146,7 +146,7 @@ class ImportCommand(FamilyCommand):
             yield from run_import(directory, store, actor, chosen, cursor)
         finally:
             store.close()
-        if cursor:
+        if cursor is not None:
             cursor.remove()
 
 
