@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Final
 
 import numpy as np
@@ -183,3 +184,20 @@ def empty(wanted: Copied) -> None:
 
 def _sum(hashes: Any) -> int:
     return int(np.asarray(hashes, dtype=np.uint64).sum(dtype=np.uint64))
+
+
+def trade_accounts() -> list[str]:
+    with leased() as client:
+        rows = client.execute("SELECT DISTINCT toString(account_id) FROM trade ORDER BY 1")
+    return [account for (account,) in rows]
+
+
+def trade_months(account_id: str) -> list[date]:
+    """Return the first day of each month with trades of an account, oldest first."""
+    with leased() as client:
+        rows = client.execute(
+            "SELECT DISTINCT toStartOfMonth(trade_date) FROM trade "
+            "WHERE account_id = %(account_id)s ORDER BY 1",
+            {"account_id": account_id},
+        )
+    return [month for (month,) in rows]

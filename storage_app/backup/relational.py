@@ -113,7 +113,7 @@ def _rows(model: Model) -> Iterator[models.Model]:
     """Yield rows by key, a page per query: MySQL's driver would hold a whole answer."""
     last = None
     while True:
-        page = models.QuerySet(model).order_by("pk")
+        page: models.QuerySet[Any] = models.QuerySet(model).order_by("pk")
         found = list((page if last is None else page.filter(pk__gt=last))[:PAGE])
         yield from found
         if len(found) < PAGE:

@@ -13,7 +13,7 @@ from django_redis import get_redis_connection
 
 from storage_app import create_data_store
 from storage_app.models import Account as Account
-from storage_app.services import audit
+from storage_app.services import audit, capital
 from storage_app.services.actors import Actor
 from tests import factories
 from trades_app.market import clock
@@ -47,7 +47,10 @@ def fill(data_dir):
     """Fill every store, through the store where it can; return the account number."""
     account = factories.make_account("55009728", account_name="稳健 “甲” 组")
     factories.make_account("55009728-paper", environment="paper")
-    factories.make_snapshot(account, recorded_at=MOMENT, total_assets=Decimal("1000000.01"))
+    factories.make_snapshot(account, date(2026, 2, 27), Decimal("999999.99"), source="import")
+    capital.update_capital(
+        Actor("trader"), account.account_id, "400000.01", "1000000.01", "600000", MOMENT
+    )
     strategy = factories.make_strategy("Alpha", {"线": [1, 2.5, None], "深": {"a": [True]}})
     factories.make_strategy("Beta")
     factories.make_binding(account, strategy, allocated_capital=Decimal("1.05"))
