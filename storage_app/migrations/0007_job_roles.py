@@ -35,6 +35,6 @@ def withdraw_job_roles(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("storage_app", "0005_job_runs")]
+    dependencies = [("storage_app", "0006_job_runs")]
 
     operations = [migrations.RunPython(seed_job_roles, withdraw_job_roles)]

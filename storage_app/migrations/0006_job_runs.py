@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('storage_app', '0004_conflict_roles'),
+        ('storage_app', '0005_report_kinds_and_repair'),
     ]
 
     operations = [
