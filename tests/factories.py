@@ -114,6 +114,7 @@ def restore_roles():
         import_module(f"{migrations}.0002_roles").seed_roles(apps, None)
         import_module(f"{migrations}.0004_conflict_roles").seed_conflict_roles(apps, None)
         import_module(f"{migrations}.0005_report_kinds_and_repair").seed_repair_roles(apps, None)
+        import_module(f"{migrations}.0007_job_roles").seed_job_roles(apps, None)
 
 
 def make_trade(**fields):

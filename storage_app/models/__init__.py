@@ -12,6 +12,7 @@ from storage_app.models.accounts import (
 )
 from storage_app.models.audit import AuditAction, AuditEntry
 from storage_app.models.conflicts import ConflictResolution, TradeConflict
+from storage_app.models.jobs import JobRun, JobStatus
 from storage_app.models.reports import Report, ReportKind
 from storage_app.models.strategies import ParamVersion, Strategy, StrategyStatus, StrategyType
 
@@ -27,6 +28,8 @@ __all__ = (
     "Broker",
     "ConflictResolution",
     "Environment",
+    "JobRun",
+    "JobStatus",
     "ParamVersion",
     "Report",
     "ReportKind",

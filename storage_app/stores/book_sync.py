@@ -290,7 +290,7 @@ class BookSync:
             lineage.setdefault(theirs.generation, 0)
         kept = dict(list(lineage.items())[-MOST_ANCESTORS:])
         revision = max(ours.marks.revision, theirs.revision) + 1
-        marks = BookMarks(_new_generation(), revision, ours.marks.lease)
+        marks = BookMarks(new_generation(), revision, ours.marks.lease)
         return replace(ours, marks=marks, lineage=kept)
 
     def _merged(
@@ -309,7 +309,7 @@ class BookSync:
         if (result.state, result.applied) == (theirs.state, theirs.applied):
             return None
         marks = BookMarks(
-            theirs.marks.generation or _new_generation(),
+            theirs.marks.generation or new_generation(),
             theirs.marks.revision + 1,
             theirs.marks.lease or ours.marks.lease,
         )
@@ -480,7 +480,7 @@ def _book_and_revision(entry: Entry) -> tuple[str, int]:
     return entry.body[0], 0 if marks is None else marks.revision
 
 
-def _new_generation() -> str:
+def new_generation() -> str:
     return f"{int(time.time())}.{secrets.token_hex(4)}"
 
 
