@@ -113,6 +113,7 @@ def restore_roles():
         migrations = "storage_app.migrations"
         import_module(f"{migrations}.0002_roles").seed_roles(apps, None)
         import_module(f"{migrations}.0004_conflict_roles").seed_conflict_roles(apps, None)
+        import_module(f"{migrations}.0006_governance_roles").seed_governance_roles(apps, None)
 
 
 def make_trade(**fields):
