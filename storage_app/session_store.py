@@ -18,13 +18,13 @@ ORIGIN_KEY = "_sign_in"
 
 class SessionStore(DatabaseStore):
     @classmethod
-    def get_model_class(cls) -> type[SignInSession]:  # type: ignore[override]
+    def get_model_class(cls) -> type[SignInSession]:
         # Django reads this module before its models are there.
         from storage_app.models import SignInSession
 
         return SignInSession
 
-    def create_model_instance(self, data: Mapping[str, Any]) -> SignInSession:  # type: ignore[override]
+    def create_model_instance(self, data: Mapping[str, Any]) -> SignInSession:
         row: SignInSession = super().create_model_instance(dict(data))  # type: ignore[assignment]
         origin = data.get(ORIGIN_KEY, {})
         row.user_id = data.get(SESSION_KEY)

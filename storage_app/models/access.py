@@ -110,8 +110,8 @@ class SignInSession(AbstractBaseSession):
     seen_at = models.DateTimeField(_("last seen at"), auto_now=True)
 
     class Meta(AbstractBaseSession.Meta):
-        verbose_name = _("session")
-        verbose_name_plural = _("sessions")
+        verbose_name = _("session")  # type: ignore[assignment]
+        verbose_name_plural = _("sessions")  # type: ignore[assignment]
         db_table = "platform_session"
         default_permissions = ()
 

@@ -129,8 +129,9 @@ def _check_tree(text: str) -> None:
     try:
         for event in yaml.parse(text, Loader=_PARSER):
             if isinstance(event, yaml.AliasEvent):
+                line = event.start_mark.line + 1 if event.start_mark else 1
                 raise InvalidInput(
-                    f"line {event.start_mark.line + 1}: references (*{event.anchor}) "
+                    f"line {line}: references (*{event.anchor}) "
                     "are not supported; write the value out"
                 )
         tree = yaml.compose(text, Loader=_PARSER)

@@ -47,7 +47,7 @@ def standing_of(user: User) -> Standing:
 
 
 def codes_left(user: User) -> int:
-    return StaticToken.objects.filter(device__user=user, device__confirmed=True).count()
+    return int(StaticToken.objects.filter(device__user=user, device__confirmed=True).count())
 
 
 def begin(user: User) -> TOTPDevice:

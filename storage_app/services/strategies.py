@@ -32,18 +32,22 @@ def create(
     version: str,
     description: str = "",
     reason: str = "",
+    *,
+    needs_approval: bool = False,
 ) -> Strategy:
     """Add a strategy, in testing; Conflict when its name or code is taken."""
     access.require(actor.user, "storage_app.add_strategy")
+    if needs_approval:
+        _require_governor(actor)
     new = rules.new_strategy(strategy_name, strategy_code, strategy_type, version, description)
     with transaction.atomic():
-        strategy = _insert(new)
+        strategy = _insert(new, needs_approval=needs_approval)
         audit.created(actor, strategy, reason)
         announce(BOOK, strategy.strategy_name)
     return strategy
 
 
-def _insert(new: rules.NewStrategy) -> Strategy:
+def _insert(new: rules.NewStrategy, *, needs_approval: bool) -> Strategy:
     try:
         with transaction.atomic():
             return Strategy.objects.create(
@@ -52,6 +56,7 @@ def _insert(new: rules.NewStrategy) -> Strategy:
                 strategy_type=new.strategy_type.value,
                 version=new.version,
                 description=new.description,
+                needs_approval=needs_approval,
             )
     except IntegrityError as exc:
         for field in ("strategy_name", "strategy_code"):

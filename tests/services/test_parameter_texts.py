@@ -13,9 +13,11 @@ VALUES = st.recursive(
     | st.integers(-(2**63), 2**63 - 1)
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(st.characters(exclude_categories=("Cs",)), max_size=8),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(
-        st.text(st.characters(exclude_categories=("Cs",)), max_size=5), inner, max_size=3
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.text(st.characters(exclude_categories=("Cs",)), max_size=5), inner, max_size=3
+        )
     ),
     max_leaves=8,
 )
@@ -35,7 +37,11 @@ def test_what_is_written_is_read_again(form, params):
     ("form", "text", "complaint"),
     [
         (Format.JSON, '{"a": 1,\n "b": }', "line 2, column 7"),
-        (Format.JSON, '{"a": 1,\n\t"b": {"c": 1,\n\t"c": 2}}', "line 3: the key 'c' is given twice"),
+        (
+            Format.JSON,
+            '{"a": 1,\n\t"b": {"c": 1,\n\t"c": 2}}',
+            "line 3: the key 'c' is given twice",
+        ),
         (Format.JSON, '{"a": NaN}', "NaN is not a finite number"),
         (Format.JSON, '{"a": 1e999}', "'a' is inf"),
         (Format.JSON, "[1, 2]", "write an object"),
