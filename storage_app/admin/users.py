@@ -97,7 +97,8 @@ class PlatformUserAdmin(AuditedAdmin, UserAdmin, ModelAdmin):  # type: ignore[ty
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         rows = super().get_queryset(request).prefetch_related("groups")
         visible = AccountGrant.objects.select_related("account")
-        seen = Prefetch("account_grants", restrict_accounts(visible, signed_in(request)))
+        limited = restrict_accounts(visible, signed_in(request))
+        seen = Prefetch("account_grants", limited, to_attr="seen_grants")
         return rows.prefetch_related(seen).annotate(
             locked=Exists(_lockouts().filter(username=OuterRef("username"))),
             second_factor=Exists(TOTPDevice.objects.filter(user=OuterRef("pk"), confirmed=True)),
@@ -278,7 +279,7 @@ class PlatformUserAdmin(AuditedAdmin, UserAdmin, ModelAdmin):  # type: ignore[ty
         """Name the accounts that the reader sees too, and tell of others only that they are."""
         if not user.num_grants:  # type: ignore[attr-defined]
             return str(_("All accounts"))
-        numbers = [grant.account.account_id for grant in user.account_grants.all()]
+        numbers = [grant.account.account_id for grant in user.seen_grants]  # type: ignore[attr-defined]
         hidden = user.num_grants - len(numbers)  # type: ignore[attr-defined]
         return ", ".join([*numbers, *([str(_("others"))] if hidden else [])])
 

@@ -139,11 +139,13 @@ def _write_grants(
 
 
 def _granted_ids(user: User) -> frozenset[str]:
-    return frozenset(user.account_grants.values_list("account__account_id", flat=True))
+    # Never by way of the user, whose rows a page may have fetched for its reader's eyes only.
+    grants = AccountGrant.objects.filter(user=user)
+    return frozenset(grants.values_list("account__account_id", flat=True))
 
 
 def _grants_of(user: User) -> models.QuerySet[AccountGrant]:
-    return user.account_grants.select_related("account", "user")
+    return AccountGrant.objects.filter(user=user).select_related("account", "user")
 
 
 def _account(account_id: str) -> Account:

@@ -52,7 +52,7 @@ def _is_author(user: User, version: ParamVersion) -> bool:
 
 
 def decide(
-    actor: Actor, strategy_name: str, version: int, outcome: DecisionOutcome, reason: str
+    actor: Actor, strategy_name: str, version: int, outcome: str, reason: str
 ) -> ParamDecision:
     """Approve a waiting version, which makes it the active one, or reject it for good.
 
@@ -60,6 +60,7 @@ def decide(
     """
     user = _second_person(actor)
     reason = rules.parse_reason(reason)
+    decided = _parse_outcome(outcome)
     with transaction.atomic():
         strategy, wanted = _lock(strategy_name, version)
         if _is_author(user, wanted):
@@ -67,14 +68,21 @@ def decide(
         if not wanted.needs_approval:
             raise InvalidInput(f"{wanted} needs no approval")
         before = _active(strategy)
-        decision = _insert(wanted, outcome, user, reason)
-        if outcome is DecisionOutcome.APPROVED:
+        decision = _insert(wanted, decided, user, reason)
+        if decided is DecisionOutcome.APPROVED:
             strategy.active_version = wanted
             strategy.save(update_fields=["active_version", "updated_at"])
-        after = _active(strategy) | {"decision": outcome.value}
-        audit.record(actor, _ACTIONS[outcome], wanted, before=before, after=after, reason=reason)
+        after = _active(strategy) | {"decision": decided.value}
+        audit.record(actor, _ACTIONS[decided], wanted, before=before, after=after, reason=reason)
         announce("strategies", strategy_name)
     return decision
+
+
+def _parse_outcome(outcome: str) -> DecisionOutcome:
+    try:
+        return DecisionOutcome(outcome)
+    except ValueError as exc:
+        raise InvalidInput(f"a decision is approved or rejected, not {outcome!r}") from exc
 
 
 def _second_person(actor: Actor) -> User:

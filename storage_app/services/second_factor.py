@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 import segno
-from django.contrib.auth.models import Group
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 from django_otp.models import Device
@@ -34,8 +33,7 @@ class Standing:
 
 def standing_of(user: User) -> Standing:
     """Ask for both in one query, since every page does."""
-    roles = Group.objects.filter(user=OuterRef("pk"))
-    mine = Q(role__in=roles.values("pk"))
+    mine = Q(role__user=OuterRef("pk"))
     if user.is_superuser:
         mine |= Q(role__name=_HIGHEST_ROLE)
     device = TOTPDevice.objects.filter(user=OuterRef("pk"), confirmed=True)
