@@ -69,6 +69,8 @@ class StrategyAdmin(VersionPages):
     list_filter = (("status", ChoicesRadioFilter), ("strategy_type", ChoicesRadioFilter))
     list_select_related = ("active_version",)
     search_fields = ("strategy_name", "strategy_code")
+    # Not that of the model, which a count per row leaves aside.
+    ordering = ("strategy_name",)
     fields = (
         ("strategy_name", "strategy_code"),
         ("strategy_type", "version"),
