@@ -181,7 +181,13 @@ UNFOLD: dict[str, Any] = {
         "rise": _RED if RISE_IS_RED else _GREEN,
         "fall": _GREEN if RISE_IS_RED else _RED,
     },
-    "STYLES": [_asset("storage_app/platform.css")],
+    "STYLES": [_asset("storage_app/platform.css"), _asset("storage_app/governance.css")],
     "SCRIPTS": [_asset("storage_app/charts.js")],
+    "ACCOUNT": {
+        "navigation": [
+            {"title": _("Sign-in and security"), "link": reverse_lazy("admin:security")},
+            {"title": _("Change password"), "link": reverse_lazy("admin:password_change")},
+        ]
+    },
     "SIDEBAR": {"show_search": False, "show_all_applications": False, "navigation": NAVIGATION},
 }
