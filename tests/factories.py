@@ -113,6 +113,7 @@ def restore_roles():
         migrations = "storage_app.migrations"
         import_module(f"{migrations}.0002_roles").seed_roles(apps, None)
         import_module(f"{migrations}.0004_conflict_roles").seed_conflict_roles(apps, None)
+        import_module(f"{migrations}.0005_account_numbers").seed_number_roles(apps, None)
 
 
 def make_trade(**fields):

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
+from django.db.models import FloatField
+from django.db.models.functions import Cast
 from django.http import Http404, HttpRequest, JsonResponse
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
@@ -17,7 +20,7 @@ from storage_app.admin.sources import platform_store, reading_clickhouse, signed
 from storage_app.contract.arguments import parse_code
 from storage_app.contract.errors import InvalidInput, Unavailable
 from storage_app.contract.types import Adjust, OrderType
-from storage_app.models import User
+from storage_app.models import AccountSnapshot, User
 from storage_app.services.access import visible_accounts
 
 # Ten years of trading days.
@@ -28,22 +31,46 @@ FILLS = {OrderType.BUY_TRADE.value: "buy", OrderType.SELL_TRADE.value: "sell"}
 ORDERS = {OrderType.BUY_ORDER.value: "buy", OrderType.SELL_ORDER.value: "sell"}
 
 
-def equity(request: HttpRequest, account_id: str) -> JsonResponse:
+def equity(request: HttpRequest, account_key: int) -> JsonResponse:
     """Answer with the daily total assets of one account."""
     if not request.user.has_perm("storage_app.view_account"):
         raise PermissionDenied
-    account = get_object_or_404(visible_accounts(signed_in(request)), account_id=account_id)
+    account = get_object_or_404(visible_accounts(signed_in(request)), pk=account_key)
     newest = account.snapshots.order_by("-trade_date").values_list("trade_date", "total_assets")
     points = [
         {"time": day.isoformat(), "value": float(total)}
         for day, total in reversed(newest[:MOST_BARS])
     ]
+    return _curve(points, account.initial_capital)
+
+
+def equity_of_all(request: HttpRequest) -> JsonResponse:
+    """Answer with the daily total assets of all accounts that the user may see.
+
+    An account counts with its last known figure on days on which it has none; it joins the
+    curve on the day of its first.
+    """
+    if not request.user.has_perm("storage_app.view_account"):
+        raise PermissionDenied
+    accounts = list(visible_accounts(signed_in(request)))
+    found = AccountSnapshot.objects.filter(account__in=accounts).order_by("trade_date")
+    rows = found.annotate(assets=Cast("total_assets", FloatField()))
+    last: dict[int, float] = {}
+    days: dict[date, float] = {}
+    for account, day, assets in rows.values_list("account_id", "trade_date", "assets"):
+        last[account] = assets
+        days[day] = sum(last.values())
+    points = [{"time": f"{day}", "value": round(value, 2)} for day, value in days.items()]
+    return _curve(points[-MOST_BARS:], sum((one.initial_capital for one in accounts), Decimal(0)))
+
+
+def _curve(points: Sequence[Mapping[str, Any]], initial_capital: Decimal) -> JsonResponse:
     if not points:
         return JsonResponse({"message": _("No daily snapshot yet.")})
     return JsonResponse(
         {
             "points": points,
-            "initial_capital": float(account.initial_capital),
+            "initial_capital": float(initial_capital),
             "labels": {
                 "total_assets": _("Total assets"),
                 "initial_capital": _("Initial capital"),

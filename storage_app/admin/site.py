@@ -29,7 +29,10 @@ class PlatformAdminSite(UnfoldAdminSite):
         return [
             path("positions/", self.admin_view(self.positions), name="positions"),
             path(
-                "charts/equity/<str:account_id>/",
+                "charts/equity/", self.admin_view(charts.equity_of_all), name="chart_equity_of_all"
+            ),
+            path(
+                "charts/equity/<int:account_key>/",
                 self.admin_view(charts.equity),
                 name="chart_equity",
             ),

@@ -29,12 +29,16 @@ PAGES = {
     "index": ALL,
     "positions": ALL,
     "chart_equity": ALL,
+    "chart_equity_of_all": ALL,
     "chart_kline": TRADES,
     "kline_search": TRADES,
     "trades_app_dailykline_chart": TRADES,
     "trades_app_dailykline_changelist": TRADES,
     "trades_app_trade_changelist": TRADES,
     "trades_app_trade_change": TRADES,
+    "trades_app_trade_export": TRADES,
+    "trades_app_trade_suggest": TRADES,
+    "trades_app_trade_statistics": TRADES,
     "storage_app_account_changelist": ALL,
     "storage_app_account_change": ALL,
     "storage_app_account_add": ADMINS,
@@ -101,13 +105,16 @@ def names_of_pages():
 
 def arguments(name, desk, user):
     """Return what the address of a page needs, all of it the user's own or visible."""
-    if name.endswith(("_changelist", "_add", "index", "positions", "kline_search")):
+    whole = ("_changelist", "_add", "index", "positions", "kline_search", "of_all", "_statistics")
+    if name.endswith(whole):
         return []
     exact = {
-        "chart_equity": [desk.mine.account_id],
+        "chart_equity": [desk.mine.pk],
         "chart_kline": ["600000.SH"],
         "trades_app_dailykline_chart": ["600000.SH"],
         "trades_app_trade_change": [desk.my_trade],
+        "trades_app_trade_export": ["csv"],
+        "trades_app_trade_suggest": ["code"],
         "storage_app_strategy_activate": [desk.strategy.pk, 1],
     }
     by_model = {
@@ -182,7 +189,7 @@ def test_a_guessed_address_of_a_foreign_account_shows_nothing(desk, limited):
         ("storage_app_account_change", [desk.foreign.pk]),
         ("storage_app_account_history", [desk.foreign.pk]),
         ("storage_app_accountstrategy_change", [binding.pk]),
-        ("chart_equity", [desk.foreign.account_id]),
+        ("chart_equity", [desk.foreign.pk]),
         ("trades_app_trade_change", [desk.foreign_trade]),
         ("storage_app_tradeconflict_change", [foreign_conflict.pk]),
         ("storage_app_tradeconflict_take", [foreign_conflict.pk]),
@@ -196,8 +203,10 @@ def test_a_guessed_address_of_a_foreign_account_shows_nothing(desk, limited):
 
 def test_filters_do_not_reach_beyond_the_granted_accounts(desk, limited):
     trades = limited.get(reverse("admin:trades_app_trade_changelist") + "?code=600036.SH")
-    foreign = limited.get(reverse("admin:trades_app_trade_changelist") + "?account=20000002")
-    positions = limited.get(reverse("admin:positions") + "?account=20000002")
+    foreign = limited.get(
+        reverse("admin:trades_app_trade_changelist") + f"?account={desk.foreign.pk}"
+    )
+    positions = limited.get(reverse("admin:positions") + f"?account={desk.foreign.pk}")
 
     assert len(trades.context["cl"].result_list) == 0
     assert "account" in foreign.context["cl"].form.errors

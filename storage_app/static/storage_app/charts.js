@@ -1,7 +1,7 @@
-/* Charts of the platform: candlesticks with volume, and equity curves.
+/* Charts of the platform: candlesticks with volume, equity curves, results of periods.
  *
- * <div data-chart="kline|equity" data-url="…"> asks its URL for JSON, whose `labels` carry the
- * words to show, already in the reader's language. A [data-chart-for="id"] element chooses what
+ * <div data-chart="kline|equity|periods" data-url="…"> asks its URL for JSON, or reads it from the
+ * element that data-source names; its `labels` carry the words to show, in the reader's language. A [data-chart-for="id"] element chooses what
  * the chart with that id shows: a select or button holds the new URL in its value or data-url.
  */
 "use strict";
@@ -229,7 +229,54 @@
     return chart;
   }
 
-  const draw = { kline: drawKline, equity: drawEquity };
+  function drawPeriods(holder, data, colors) {
+    const chart = LightweightCharts.createChart(holder.canvas, options(colors, holder.zooms));
+    const { periods, labels } = data;
+    const priceFormat = { type: "custom", minMove: 0.01, formatter: (value) => number(value, 0) };
+    const net = chart.addSeries(LightweightCharts.HistogramSeries, {
+      priceLineVisible: false,
+      lastValueVisible: false,
+      priceFormat,
+    });
+    net.setData(
+      periods.map((one) => ({
+        time: one.time,
+        value: one.net,
+        color: (one.net >= 0 ? colors.rise : colors.fall)(0.85),
+      })),
+    );
+    const running = chart.addSeries(LightweightCharts.LineSeries, {
+      color: colors.accent(),
+      lineWidth: 2,
+      priceLineVisible: false,
+      priceFormat,
+    });
+    running.setData(periods.map((one) => ({ time: one.time, value: one.running })));
+    const turnover = chart.addSeries(
+      LightweightCharts.HistogramSeries,
+      { color: colors.accent(0.35), priceLineVisible: false, lastValueVisible: false, priceFormat },
+      1,
+    );
+    turnover.setData(periods.map((one) => ({ time: one.time, value: one.turnover })));
+    chart.panes()[0].setStretchFactor(3);
+    chart.panes()[1].setStretchFactor(1);
+    chart.timeScale().fitContent();
+    const places = new Map(periods.map((one, index) => [one.time, index]));
+    const show = (time) => {
+      const one = periods[places.get(time) ?? periods.length - 1];
+      holder.legend.replaceChildren(
+        pair(one.label, ""),
+        pair(labels.net, number(one.net, 2), tone(one.net)),
+        pair(labels.running, number(one.running, 2), tone(one.running)),
+        pair(labels.turnover, number(one.turnover, 2)),
+      );
+    };
+    chart.subscribeCrosshairMove((move) => show(move.time));
+    show();
+    return chart;
+  }
+
+  const draw = { kline: drawKline, equity: drawEquity, periods: drawPeriods };
 
   function message(element, text) {
     const note = document.createElement("p");
@@ -262,7 +309,11 @@
   }
 
   async function load(element) {
-    const url = element.dataset.url;
+    const { source, url } = element.dataset;
+    if (source) {
+      paint(element, JSON.parse(document.getElementById(source).textContent));
+      return;
+    }
     element.dataset.state = "loading";
     try {
       const answer = await fetch(url, { headers: { Accept: "application/json" } });
@@ -287,7 +338,38 @@
     [...charts].forEach(([element, { data }]) => paint(element, data));
   }
 
+  /* An input with data-suggest offers what its URL finds for the text typed so far. */
+  function suggest(input) {
+    const list = document.createElement("datalist");
+    list.id = `${input.id}_found`;
+    input.after(list);
+    input.setAttribute("list", list.id);
+    let waiting = 0;
+    const ask = async () => {
+      const text = input.value;
+      const answer = await fetch(`${input.dataset.suggest}?q=${encodeURIComponent(text)}`);
+      if (!answer.ok || text !== input.value) return;
+      const { found } = await answer.json();
+      list.replaceChildren(
+        ...found.map(({ value, label }) => {
+          const option = document.createElement("option");
+          option.value = value;
+          if (label) option.textContent = `${value} ${label}`;
+          return option;
+        }),
+      );
+    };
+    const askSoon = () => {
+      clearTimeout(waiting);
+      // Whoever is still typing gets no answer that is old before it arrives.
+      waiting = setTimeout(() => ask().catch(() => list.replaceChildren()), 150);
+    };
+    input.addEventListener("input", askSoon);
+    input.addEventListener("focus", askSoon, { once: true });
+  }
+
   window.addEventListener("load", () => {
+    document.querySelectorAll("input[data-suggest]").forEach(suggest);
     document.querySelectorAll("[data-chart]").forEach(load);
     document.querySelectorAll("select[data-chart-for]").forEach((select) => {
       select.addEventListener("change", () => choose(select));
