@@ -15,7 +15,7 @@ from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
-from storage_app.admin import facts
+from storage_app.admin import bar_quality, facts
 from storage_app.admin.sources import platform_store, reading_clickhouse, signed_in
 from storage_app.contract.arguments import parse_code
 from storage_app.contract.errors import InvalidInput, Unavailable
@@ -104,11 +104,14 @@ def _kline(user: User, code: str, adjust: Adjust, visible: int) -> dict[str, Any
         frame = platform_store().get_kline(code, days=MOST_BARS, adjust=adjust)
         if frame.empty:
             return {"message": _("No bars for %(code)s.") % {"code": code}}
-        days = [date.fromisoformat(str(day)).isoformat() for day in frame["datetime"].tolist()]
-        shows_marks = adjust is Adjust.NONE and user.has_perm("trades_app.view_trade")
+        days = bar_quality.days_of(frame)
+        may_see_trades = user.has_perm("trades_app.view_trade")
+        times = [day.isoformat() for day in days]
+        columns = frame.assign(time=times).drop(columns=["datetime", "amount"])
         return {
-            "bars": frame.assign(time=days).drop(columns=["datetime", "amount"]).to_dict("records"),
-            "marks": _marks(user, code, days) if shows_marks else [],
+            "bars": columns.to_dict("records"),
+            "gaps": [day.isoformat() for day in bar_quality.missing_days(days)],
+            "marks": _marks(user, code, times) if may_see_trades else [],
             "averages": AVERAGES,
             "visible_bars": visible,
             "labels": _kline_labels(),
@@ -124,6 +127,8 @@ def _kline_labels() -> Mapping[str, str]:
         "change": pgettext("price", "Change"),
         "volume": _("Volume (lots)"),
         "average": pgettext("price", "MA"),
+        "missing": _("No bar"),
+        "suspended": _("Suspended"),
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from clickhouse_backend.models import anyLast
 from django.db.models import Count, Max, Q, QuerySet, Sum
@@ -68,9 +68,12 @@ def bars() -> QuerySet[DailyKline]:
     return DailyKline.objects.settings(**ONE_COPY)
 
 
-def last_date(rows: QuerySet[Trade] | QuerySet[DailyKline]) -> date | None:
-    """Return the newest trading date among the rows."""
-    found: date | None = rows.order_by().aggregate(newest=Max("trade_date"))["newest"]
+def last_date(rows: Any) -> date | None:
+    """Return the newest trading date among the rows, which are of trades or bars."""
+    # A copy that was replaced has the date of the one that stands; without FINAL the engine
+    # finds the date in the metadata of the partitions.
+    seen = rows.settings(final=0).order_by()
+    found: date | None = seen.aggregate(newest=Max("trade_date"))["newest"]
     # ClickHouse answers the maximum of nothing with the epoch.
     return found if found and found.year > 1970 else None
 

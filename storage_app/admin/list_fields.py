@@ -6,12 +6,9 @@ from datetime import date, timedelta
 from typing import Any
 
 from django import forms
-from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
 from storage_app.admin import numbers
-from storage_app.contract.arguments import parse_code
-from storage_app.contract.errors import InvalidInput
 from storage_app.models import User
 from storage_app.services.access import visible_accounts
 
@@ -43,19 +40,6 @@ class AccountField(forms.ChoiceField):
     def clean(self, value: Any) -> str:
         """Return the number of the chosen account, empty for all of them."""
         return self._numbers.get(str(super().clean(value)), "")
-
-
-class CodeField(forms.CharField):
-    """A code in any spelling; a bare number that is unambiguous will do."""
-
-    def clean(self, value: Any) -> str:
-        text = str(super().clean(value))
-        if not text:
-            return ""
-        try:
-            return str(parse_code(text))
-        except InvalidInput as exc:
-            raise ValidationError(_("Not a stock code; write it like 600000.SH.")) from exc
 
 
 def year_before(until: str) -> str:

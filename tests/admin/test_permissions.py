@@ -28,10 +28,12 @@ NOBODY = frozenset()
 PAGES = {
     "index": ALL,
     "positions": ALL,
+    "events": TRADERS,
     "chart_equity": ALL,
     "chart_equity_of_all": ALL,
     "chart_kline": TRADES,
     "kline_search": TRADES,
+    "trades_app_dailykline_suggest": TRADES,
     "trades_app_dailykline_chart": TRADES,
     "trades_app_dailykline_changelist": TRADES,
     "trades_app_trade_changelist": TRADES,
@@ -90,6 +92,13 @@ COMMON = {
 }  # fmt: skip
 
 
+# Pages whose address needs nothing.
+ALONE = {
+    "index", "positions", "events", "kline_search", "chart_equity_of_all",
+    "trades_app_trade_statistics", "trades_app_dailykline_suggest",
+}  # fmt: skip
+
+
 def names_of_pages():
     patterns, _app, _namespace = admin.site.urls
     found = set()
@@ -105,8 +114,7 @@ def names_of_pages():
 
 def arguments(name, desk, user):
     """Return what the address of a page needs, all of it the user's own or visible."""
-    whole = ("_changelist", "_add", "index", "positions", "kline_search", "of_all", "_statistics")
-    if name.endswith(whole):
+    if name in ALONE or name.endswith(("_changelist", "_add")):
         return []
     exact = {
         "chart_equity": [desk.mine.pk],
@@ -235,6 +243,8 @@ def test_marks_on_a_chart_are_the_fills_of_visible_accounts(desk, limited, boss,
 
 def test_reports_are_for_those_who_see_all_accounts(desk, limited):
     assert limited.get(reverse("admin:storage_app_report_changelist")).status_code == 403
+    assert limited.get(reverse("admin:events")).status_code == 403
+    assert "reports" not in limited.get(reverse("admin:index")).context
 
 
 def test_an_administrator_cannot_make_a_superuser(desk):

@@ -29,6 +29,7 @@
       border: cssColor(dark ? "--color-base-700" : "--color-base-200")(),
       rise: cssColor(`--color-rise-${shade}`),
       fall: cssColor(`--color-fall-${shade}`),
+      shade: cssColor(dark ? "--color-base-500" : "--color-base-400")(0.22),
       accent: cssColor(`--color-primary-${dark ? "400" : "600"}`),
       averages: dark ? ["#fbbf24", "#60a5fa", "#c084fc"] : ["#d97706", "#2563eb", "#9333ea"],
     };
@@ -119,7 +120,9 @@
       pair(labels.low, number(bar.low, 2), tone(bar.low - before)),
       pair(labels.close, number(bar.close, 2), tone(change)),
       pair(labels.change, percent(change, before), tone(change)),
-      pair(labels.volume, number(bar.volume / 100, 0)),
+      bar.volume === 0
+        ? pair(labels.suspended, "")
+        : pair(labels.volume, number(bar.volume / 100, 0)),
       ...averages.map(({ days, points, color }) =>
         averagePair(`${labels.average}${days}`, points, bar.time, color),
       ),
@@ -138,7 +141,23 @@
       wickDownColor: colors.fall(),
       priceLineVisible: false,
     });
-    candles.setData(bars);
+    // Days without a bar keep their place, so that a gap looks like one.
+    const all = [...bars, ...data.gaps.map((time) => ({ time, missing: true }))].sort((one, other) =>
+      one.time < other.time ? -1 : 1,
+    );
+    candles.setData(all.map((bar) => (bar.missing ? { time: bar.time } : bar)));
+    const shade = chart.addSeries(LightweightCharts.HistogramSeries, {
+      priceScaleId: "shade",
+      color: colors.shade,
+      priceLineVisible: false,
+      lastValueVisible: false,
+    });
+    shade.priceScale().applyOptions({ scaleMargins: { top: 0, bottom: 0 } });
+    shade.setData(
+      all
+        .filter((bar) => bar.missing || bar.volume === 0)
+        .map(({ time }) => ({ time, value: 1 })),
+    );
     candles.priceScale().applyOptions({ scaleMargins: { top: 0.06, bottom: 0.24 } });
     const averages = data.averages.map((days, index) => {
       const color = colors.averages[index % colors.averages.length];
@@ -180,12 +199,18 @@
     // A narrow screen shows fewer bars at once, so that each can be told from the next.
     const visible = holder.canvas.clientWidth < 480 ? data.visible_bars / 2 : data.visible_bars;
     chart.timeScale().setVisibleLogicalRange({
-      from: Math.max(0, bars.length - visible),
-      to: bars.length + 1,
+      from: Math.max(0, all.length - visible),
+      to: all.length + 1,
     });
     const places = new Map(bars.map((bar, index) => [bar.time, index]));
-    const show = (time) =>
+    const missing = new Set(data.gaps);
+    const show = (time) => {
+      if (missing.has(time)) {
+        holder.legend.replaceChildren(pair(time, labels.missing));
+        return;
+      }
       klineLegend(holder.legend, bars, labels, averages, places.get(time) ?? bars.length - 1);
+    };
     chart.subscribeCrosshairMove((move) => show(move.time));
     show();
     return chart;
