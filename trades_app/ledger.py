@@ -117,6 +117,18 @@ def match_lots(fills: Iterable[Fill]) -> list[Lot]:
     return lots
 
 
+def open_shares(fills: Fills) -> dict[int, int]:
+    """Return how many shares of each group were bought and not sold, groups with none left out."""
+    ordered = _in_order(fills)
+    _profit, matched = _match(ordered)
+    place, groups = pd.factorize(ordered.group)
+    left = np.where(ordered.is_buy, ordered.volume, -matched)
+    sums = _totals(place, len(groups), left).tolist()
+    return {
+        group: shares for group, shares in zip(groups.tolist(), sums, strict=True) if shares > 0
+    }
+
+
 def cost_of_newest(fills: Fills, held: Mapping[int, int]) -> dict[int, Decimal]:
     """Return what a share of the newest `held[group]` shares bought has cost on average, in yuan.
 
@@ -126,7 +138,7 @@ def cost_of_newest(fills: Fills, held: Mapping[int, int]) -> dict[int, Decimal]:
     buys = fills.take(fills.is_buy & np.isin(fills.group, list(held)))
     if not len(buys):
         return {}
-    newest_first = np.lexsort((-buys.at, buys.group))
+    newest_first = np.lexsort((-buys.volume, -buys.price, -buys.at, buys.group))
     buys = buys.take(newest_first)
     before = np.cumsum(buys.volume) - buys.volume
     before -= np.repeat(before[_group_starts(buys.group)], _group_sizes(buys.group))

@@ -21,7 +21,7 @@ from storage_app.admin.sources import reading_clickhouse, signed_in
 from storage_app.admin.wording import describe_totals, describe_trades
 from storage_app.contract.errors import Unavailable
 from storage_app.models import Account, AccountSnapshot, Report, User
-from storage_app.services.access import allowed_account_ids, visible_accounts
+from storage_app.services.access import visible_accounts
 from trades_app.market import clock
 from trades_app.models import Trade
 
@@ -123,7 +123,7 @@ def dashboard_context(request: HttpRequest) -> dict[str, Any]:
         context["trades"] = read_last_trades(user)
     if user.has_perm("trades_app.view_dailykline"):
         context["chart_codes"] = chart_codes(context)
-    if user.has_perm("storage_app.view_report") and allowed_account_ids(user) is None:
+    if user.has_perm("storage_app.view_report") and facts.scope_of(user) is None:
         context |= {"reports": last_reports(), "jobs": running_jobs()}
     return context
 

@@ -20,11 +20,10 @@ from django.template.response import TemplateResponse
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from storage_app.admin import numbers
+from storage_app.admin import facts, numbers
 from storage_app.admin.keyset import ListForm
 from storage_app.admin.sources import signed_in
 from storage_app.models import User
-from storage_app.services.access import allowed_account_ids
 
 # Of each file, and how much of what is found is shown.
 TAIL_BYTES: Final = 300_000
@@ -107,7 +106,7 @@ def may_see(request: HttpRequest) -> bool:
     return (
         user.has_perm("storage_app.view_report")
         and numbers.sees_numbers(user)
-        and allowed_account_ids(user) is None
+        and facts.scope_of(user) is None
     )
 
 

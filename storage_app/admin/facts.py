@@ -60,8 +60,17 @@ class Totals:
 
 def trades_seen_by(user: User) -> QuerySet[Trade]:
     rows = Trade.objects.settings(**ONE_COPY)
-    allowed = allowed_account_ids(user)
+    allowed = scope_of(user)
     return rows if allowed is None else rows.filter(account_id__in=allowed)
+
+
+def scope_of(user: User) -> frozenset[str] | None:
+    """Return the account numbers that a user may see, None for all; asked once a request."""
+    # The user is read anew with every request, as Django's own cache of permissions relies on.
+    if not hasattr(user, "_scope"):
+        user._scope = allowed_account_ids(user)  # type: ignore[attr-defined]  # noqa: SLF001
+    scope: frozenset[str] | None = user._scope  # type: ignore[attr-defined]  # noqa: SLF001
+    return scope
 
 
 def bars() -> QuerySet[DailyKline]:

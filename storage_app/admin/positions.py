@@ -208,16 +208,24 @@ def _priced(
 
 
 def _costs(codes: Sequence[str], held: Sequence[PositionRow]) -> Mapping[tuple[str, str], Decimal]:
-    """Return the cost of a share by account and code; books of one account share their fills."""
-    volumes: dict[tuple[str, str], int] = {}
+    """Return the cost of a share by account and code; books of one account share their fills.
+
+    Where the books do not know how much is held, what the ledger has bought and not sold counts.
+    """
     wanted = set(codes)
+    volumes: dict[tuple[str, str], int] = {}
     for row in held:
-        if row.state.volume and row.state.code in wanted:
+        if row.state.code in wanted:
             key = (row.account.account_id, row.state.code)
-            volumes[key] = volumes.get(key, 0) + row.state.volume
+            volumes[key] = volumes.get(key, 0) + (row.state.volume or 0)
     found = read_account_fills({account for account, _code in volumes}, codes=codes)
     keys = list(zip(found.accounts, found.fills.codes, strict=True))
-    by_group = {group: volumes[key] for group, key in enumerate(keys) if key in volumes}
+    still_open = ledger.open_shares(found.fills)
+    by_group = {
+        group: volumes[key] or still_open.get(group, 0)
+        for group, key in enumerate(keys)
+        if key in volumes
+    }
     costs = ledger.cost_of_newest(found.fills, by_group)
     return {keys[group]: cost for group, cost in costs.items()}
 
