@@ -100,7 +100,7 @@ NAVIGATION: list[dict[str, Any]] = [
             _page(
                 _("Trade statistics"),
                 "bar_chart",
-                "trades_app_trade_statistics",
+                "statistics",
                 "trades_app.view_trade",
             ),
             _page(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date
-from decimal import Decimal
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
@@ -37,11 +36,12 @@ def equity(request: HttpRequest, account_key: int) -> JsonResponse:
         raise PermissionDenied
     account = get_object_or_404(visible_accounts(signed_in(request)), pk=account_key)
     newest = account.snapshots.order_by("-trade_date").values_list("trade_date", "total_assets")
+    start = float(account.initial_capital)
     points = [
-        {"time": day.isoformat(), "value": float(total)}
+        {"time": day.isoformat(), "value": float(total), "start": start}
         for day, total in reversed(newest[:MOST_BARS])
     ]
-    return _curve(points, account.initial_capital)
+    return _curve(points)
 
 
 def equity_of_all(request: HttpRequest) -> JsonResponse:
@@ -55,22 +55,26 @@ def equity_of_all(request: HttpRequest) -> JsonResponse:
     accounts = list(visible_accounts(signed_in(request)))
     found = AccountSnapshot.objects.filter(account__in=accounts).order_by("trade_date")
     rows = found.annotate(assets=Cast("total_assets", FloatField()))
+    starts = {one.pk: float(one.initial_capital) for one in accounts}
     last: dict[int, float] = {}
-    days: dict[date, float] = {}
+    days: dict[date, tuple[float, float]] = {}
     for account, day, assets in rows.values_list("account_id", "trade_date", "assets"):
         last[account] = assets
-        days[day] = sum(last.values())
-    points = [{"time": f"{day}", "value": round(value, 2)} for day, value in days.items()]
-    return _curve(points[-MOST_BARS:], sum((one.initial_capital for one in accounts), Decimal(0)))
+        days[day] = sum(last.values()), sum(starts[one] for one in last)
+    points = [
+        {"time": f"{day}", "value": round(value, 2), "start": start}
+        for day, (value, start) in days.items()
+    ]
+    return _curve(points[-MOST_BARS:])
 
 
-def _curve(points: Sequence[Mapping[str, Any]], initial_capital: Decimal) -> JsonResponse:
+def _curve(points: Sequence[Mapping[str, Any]]) -> JsonResponse:
+    """Answer with points of `time`, `value` and `start`, the capital that it began with."""
     if not points:
         return JsonResponse({"message": _("No daily snapshot yet.")})
     return JsonResponse(
         {
             "points": points,
-            "initial_capital": float(initial_capital),
             "labels": {
                 "total_assets": _("Total assets"),
                 "initial_capital": _("Initial capital"),

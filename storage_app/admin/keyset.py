@@ -97,14 +97,14 @@ class KeysetChangeList(ChangeList):
 
     @property
     def next_page(self) -> str:
-        return self.get_query_string({AFTER: _key_text(self.result_list[-1], self.model_admin.key)})
+        return self.get_query_string({AFTER: key_text(self.result_list[-1], self.model_admin.key)})
 
     @property
     def first_page(self) -> str:
         return self.get_query_string(remove=[AFTER, PAGE_VAR])
 
 
-def _key_text(row: Model, key: Sequence[str]) -> str:
+def key_text(row: Model, key: Sequence[str]) -> str:
     return SEPARATOR.join(_as_text(getattr(row, name.removeprefix("-"))) for name in key)
 
 

@@ -9,21 +9,29 @@ from typing import Any
 
 import numpy as np
 from django import forms
-from django.http import QueryDict
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.template.response import TemplateResponse
 from django.utils.functional import Promise
-from django.utils.translation import gettext as _t
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from storage_app.admin import facts, numbers, periods
 from storage_app.admin.keyset import ListForm
 from storage_app.admin.list_fields import AccountField, day_field
+from storage_app.admin.sources import reading_clickhouse, signed_in
+from storage_app.contract.errors import Unavailable
 from storage_app.models import Account, User
 from storage_app.services.access import visible_accounts
 from trades_app import ledger
 from trades_app.market import clock
 from trades_app.queries.trades import AccountFills, read_account_fills
 
-UNITS: Mapping[str, Promise] = {"day": _("Day"), "month": _("Month"), "year": _("Year")}
+UNITS: Mapping[str, Promise] = {
+    "day": gettext_lazy("Day"),
+    "month": gettext_lazy("Month"),
+    "year": gettext_lazy("Year"),
+}
 # A page of one row per day for ten years would be longer than anybody reads.
 ROWS_SHOWN = 250
 FIRST_DAY = date(1990, 12, 19)
@@ -33,9 +41,9 @@ Period = Mapping[str, Any]
 
 class StatisticsFilter(ListForm):
     account = AccountField()
-    by = forms.ChoiceField(label=_("Group by"), choices=list(UNITS.items()))
-    since = day_field(_("From"))
-    until = day_field(_("Until"))
+    by = forms.ChoiceField(label=gettext_lazy("Group by"), choices=list(UNITS.items()))
+    since = day_field(gettext_lazy("From"))
+    until = day_field(gettext_lazy("Until"))
 
     def __init__(self, user: User, asked: QueryDict) -> None:
         self.period = asked.get(periods.PERIOD, "")
@@ -60,7 +68,20 @@ class AccountResult:
     is_estimate: bool
 
 
-def context(user: User, asked: QueryDict) -> dict[str, Any]:
+def statistics_page(request: HttpRequest, context: Mapping[str, Any]) -> HttpResponse:
+    if not request.user.has_perm("trades_app.view_trade"):
+        raise PermissionDenied
+    shown = {**context, "title": _("Trade statistics")}
+    try:
+        with reading_clickhouse():
+            shown |= read_statistics(signed_in(request), request.GET)
+    except Unavailable as exc:
+        shown["backend"] = exc.backend
+        return TemplateResponse(request, "storage_app/unavailable.html", shown, status=503)
+    return TemplateResponse(request, "storage_app/statistics.html", shown)
+
+
+def read_statistics(user: User, asked: QueryDict) -> dict[str, Any]:
     """Return what the page shows; reads every fill up to the last day asked for, once."""
     form = StatisticsFilter(user, asked)
     given = form.cleaned_data if form.is_valid() else {}
@@ -124,8 +145,8 @@ def chart_data(rows: Sequence[Period]) -> dict[str, Any]:
             }
         )
     labels = {
-        "net": _t("Profit after fees"),
-        "running": _t("Running total"),
-        "turnover": _t("Turnover"),
+        "net": _("Profit after fees"),
+        "running": _("Running total"),
+        "turnover": _("Turnover"),
     }
-    return {"periods": points, "labels": labels} if points else {"message": _t("No fills yet.")}
+    return {"periods": points, "labels": labels} if points else {"message": _("No fills yet.")}

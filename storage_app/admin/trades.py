@@ -23,7 +23,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
-from storage_app.admin import exports, facts, figures, numbers, periods, statistics
+from storage_app.admin import exports, facts, figures, numbers, periods
 from storage_app.admin.keyset import KeysetAdmin, ListForm
 from storage_app.admin.list_fields import AccountField, day_field, year_before
 from storage_app.admin.lots import read_lots
@@ -144,7 +144,6 @@ class TradeAdmin(KeysetAdmin):
         return [
             path("export/<str:kind>/", view(self.export_view), name="trades_app_trade_export"),
             path("suggest/<str:name>/", view(self.suggest_view), name="trades_app_trade_suggest"),
-            path("statistics/", view(self.statistics_view), name="trades_app_trade_statistics"),
             *super().get_urls(),
         ]
 
@@ -187,22 +186,6 @@ class TradeAdmin(KeysetAdmin):
         except Unavailable:
             found = []
         return JsonResponse({"found": found})
-
-    def statistics_view(self, request: HttpRequest) -> HttpResponse:
-        if not self.has_view_permission(request):
-            raise PermissionDenied
-        try:
-            with reading_clickhouse():
-                shown = statistics.context(signed_in(request), request.GET)
-        except Unavailable as exc:
-            return self.unavailable(request, exc)
-        context = {
-            **self.admin_site.each_context(request),
-            "title": _("Trade statistics"),
-            "opts": self.opts,
-            **shown,
-        }
-        return TemplateResponse(request, "storage_app/statistics.html", context)
 
     @display(description=_("time"))
     def time(self, trade: Trade) -> str:

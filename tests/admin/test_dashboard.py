@@ -61,7 +61,8 @@ def test_the_curve_of_all_accounts_carries_the_last_figure_of_each(boss, store):
         ("2026-03-04", 170),
         ("2026-03-05", 180),
     ]
-    assert data["initial_capital"] == 2_000_000
+    # The second account joins on its first day, with the capital that it began with.
+    assert [point["start"] for point in data["points"]] == [1_000_000, *[2_000_000] * 3]
 
 
 def test_the_curve_of_all_accounts_is_of_those_that_a_user_sees(desk, limited, boss):

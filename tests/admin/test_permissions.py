@@ -40,7 +40,7 @@ PAGES = {
     "trades_app_trade_change": TRADES,
     "trades_app_trade_export": TRADES,
     "trades_app_trade_suggest": TRADES,
-    "trades_app_trade_statistics": TRADES,
+    "statistics": TRADES,
     "storage_app_account_changelist": ALL,
     "storage_app_account_change": ALL,
     "storage_app_account_add": ADMINS,
@@ -95,7 +95,7 @@ COMMON = {
 # Pages whose address needs nothing.
 ALONE = {
     "index", "positions", "events", "kline_search", "chart_equity_of_all",
-    "trades_app_trade_statistics", "trades_app_dailykline_suggest",
+    "statistics", "trades_app_dailykline_suggest",
 }  # fmt: skip
 
 

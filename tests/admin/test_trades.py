@@ -20,7 +20,7 @@ from trades_app.market import clock
 pytestmark = pytest.mark.django_db(databases=["default", "clickhouse"])
 
 TRADES = "admin:trades_app_trade_changelist"
-STATISTICS = "admin:trades_app_trade_statistics"
+STATISTICS = "admin:statistics"
 
 
 def moment(day, minute=31, month=3, year=2026):

@@ -227,26 +227,28 @@
       priceLineVisible: false,
       priceFormat: { type: "custom", minMove: 0.01, formatter: (value) => number(value, 0) },
     });
-    area.setData(points);
-    if (data.initial_capital) {
-      area.createPriceLine({
-        price: data.initial_capital,
-        color: colors.text,
-        lineWidth: 1,
-        lineStyle: LightweightCharts.LineStyle.Dashed,
-        axisLabelVisible: false,
-        title: labels.initial_capital,
-      });
-    }
+    area.setData(points.map(({ time, value }) => ({ time, value })));
+    const start = chart.addSeries(LightweightCharts.LineSeries, {
+      color: colors.text,
+      lineWidth: 1,
+      lineStyle: LightweightCharts.LineStyle.Dashed,
+      // An account that joins lifts the line at once.
+      lineType: LightweightCharts.LineType.WithSteps,
+      priceLineVisible: false,
+      lastValueVisible: false,
+      crosshairMarkerVisible: false,
+    });
+    start.setData(points.map((point) => ({ time: point.time, value: point.start })));
     chart.timeScale().fitContent();
     const places = new Map(points.map((point, index) => [point.time, index]));
     const show = (time) => {
       const point = points[places.get(time) ?? points.length - 1];
-      const start = data.initial_capital || points[0].value;
+      const gain = point.value - point.start;
       holder.legend.replaceChildren(
         pair(point.time, ""),
         pair(labels.total_assets, number(point.value, 2)),
-        pair(labels.since_start, percent(point.value - start, start), tone(point.value - start)),
+        pair(labels.initial_capital, number(point.start, 2)),
+        pair(labels.since_start, percent(gain, point.start), tone(gain)),
       );
     };
     chart.subscribeCrosshairMove((move) => show(move.time));
