@@ -98,6 +98,12 @@ NAVIGATION: list[dict[str, Any]] = [
                 "trades_app.view_trade",
             ),
             _page(
+                _("Trade statistics"),
+                "bar_chart",
+                "statistics",
+                "trades_app.view_trade",
+            ),
+            _page(
                 _("Trade conflicts"),
                 "rule",
                 "storage_app_tradeconflict_changelist",
@@ -122,6 +128,8 @@ NAVIGATION: list[dict[str, Any]] = [
                 "storage_app_report_changelist",
                 "storage_app.view_report",
             ),
+            _page(_("Events"), "monitor_heart", "events")
+            | {"permission": "storage_app.admin.events.may_see"},
             _page(
                 _("Audit trail"),
                 "history",

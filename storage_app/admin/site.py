@@ -15,7 +15,7 @@ from storage_app.services.actors import of_request
 
 
 class PlatformAdminSite(UnfoldAdminSite):
-    """The admin of the platform: Django's, with a dashboard, positions and chart data."""
+    """The admin of the platform: Django's, with pages of its own beside those of the models."""
 
     index_title = _("Dashboard")
     index_template = "storage_app/dashboard.html"
@@ -35,8 +35,13 @@ class PlatformAdminSite(UnfoldAdminSite):
         return [
             *self.security_urls(),
             path("positions/", self.admin_view(self.positions), name="positions"),
+            path("statistics/", self.admin_view(self.statistics), name="statistics"),
+            path("events/", self.admin_view(self.events), name="events"),
             path(
-                "charts/equity/<str:account_id>/",
+                "charts/equity/", self.admin_view(charts.equity_of_all), name="chart_equity_of_all"
+            ),
+            path(
+                "charts/equity/<int:account_key>/",
                 self.admin_view(charts.equity),
                 name="chart_equity",
             ),
@@ -76,3 +81,13 @@ class PlatformAdminSite(UnfoldAdminSite):
         from storage_app.admin.positions import positions_page
 
         return positions_page(request, self.each_context(request))
+
+    def statistics(self, request: HttpRequest) -> HttpResponse:
+        from storage_app.admin.statistics import statistics_page
+
+        return statistics_page(request, self.each_context(request))
+
+    def events(self, request: HttpRequest) -> HttpResponse:
+        from storage_app.admin.events import events_page
+
+        return events_page(request, self.each_context(request))
