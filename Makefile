@@ -13,7 +13,7 @@ SEED := 1
 FAULT_SECONDS := 25
 DAYS := 2000
 
-.PHONY: help install install-test run test check bench faults format translations clean-coverage
+.PHONY: help install install-test run test check bench faults example format translations clean-coverage
 
 help: ## Show what can be typed
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -48,6 +48,10 @@ bench: install-test ## Measure every backend beside the raw driver (minutes; pas
 
 faults: install-test ## Kill, freeze and empty servers under a workload (ROUNDS=20 SEED=1 FAULT_SECONDS=25 DAYS=2000)
 	@$(PY) -m tests.faults --rounds $(ROUNDS) --seed $(SEED) --seconds $(FAULT_SECONDS) --days $(DAYS)
+	@$(PY) -m tests.silverquant --seed $(SEED)
+
+example: install ## Trade a month of the demo in seconds, live in the platform that runs (ARGS="--days 5")
+	@PYTHONPATH=. $(PY) examples/month.py $(ARGS)
 
 format: install-test ## Write the code in the house format
 	@$(PY) -m ruff format .

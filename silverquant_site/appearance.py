@@ -98,6 +98,12 @@ NAVIGATION: list[dict[str, Any]] = [
                 "trades_app.view_trade",
             ),
             _page(
+                _("Trade statistics"),
+                "bar_chart",
+                "statistics",
+                "trades_app.view_trade",
+            ),
+            _page(
                 _("Trade conflicts"),
                 "rule",
                 "storage_app_tradeconflict_changelist",
@@ -122,6 +128,8 @@ NAVIGATION: list[dict[str, Any]] = [
                 "storage_app_report_changelist",
                 "storage_app.view_report",
             ),
+            _page(_("Events"), "monitor_heart", "events")
+            | {"permission": "storage_app.admin.events.may_see"},
             _page(
                 _("Audit trail"),
                 "history",
@@ -181,7 +189,13 @@ UNFOLD: dict[str, Any] = {
         "rise": _RED if RISE_IS_RED else _GREEN,
         "fall": _GREEN if RISE_IS_RED else _RED,
     },
-    "STYLES": [_asset("storage_app/platform.css")],
+    "STYLES": [_asset("storage_app/platform.css"), _asset("storage_app/governance.css")],
     "SCRIPTS": [_asset("storage_app/charts.js")],
+    "ACCOUNT": {
+        "navigation": [
+            {"title": _("Sign-in and security"), "link": reverse_lazy("admin:security")},
+            {"title": _("Change password"), "link": reverse_lazy("admin:password_change")},
+        ]
+    },
     "SIDEBAR": {"show_search": False, "show_all_applications": False, "navigation": NAVIGATION},
 }

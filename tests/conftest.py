@@ -15,7 +15,9 @@ from trades_app.market import clock
 from trades_app.schema import TABLES
 
 # How long an example takes says more about the machine than about the code.
-hypothesis.settings.register_profile("suite", deadline=None)
+hypothesis.settings.register_profile(
+    "suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("suite")
 
 END_SECONDS = 60.0

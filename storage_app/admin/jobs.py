@@ -62,12 +62,13 @@ class IntervalAdmin(AuditedAdmin, ModelAdmin):
 
 @admin.register(CrontabSchedule)
 class CrontabAdmin(AuditedAdmin, BaseCrontabScheduleAdmin, ModelAdmin):
-    pass
+    # A job that is changed in passing would leave no entry; it has a page of its own.
+    inlines = ()
 
 
 @admin.register(ClockedSchedule)
 class ClockedAdmin(AuditedAdmin, BaseClockedScheduleAdmin, ModelAdmin):
-    pass
+    inlines = ()
 
 
 class TaskNameFilter(TextFilter):

@@ -192,8 +192,20 @@ class MirroredAccounts(_Book[OrmAccounts, FileAccounts]):
         except Unavailable:
             if self.switches.may_fall_back and self.read_mirror("get_account", account_id) is None:
                 raise
-            body = [account_id, *map(str, figures), at.isoformat()]
-            self.outbox.append(CAPITAL, body, marks=(False, not self.switches.dual_write))
+            self.record_capital(account_id, *figures, at)
+
+    def record_capital(
+        self,
+        account_id: str,
+        current_capital: Money,
+        total_assets: Money,
+        position_value: Money,
+        at: datetime,
+    ) -> None:
+        """Journal the capital of a moment, which the background brings where it belongs."""
+        figures = (current_capital, total_assets, position_value)
+        body = [account_id, *map(str, figures), at.isoformat()]
+        self.outbox.append(CAPITAL, body, marks=(False, not self.switches.dual_write))
 
     def prefers_mirror(self) -> bool:
         """Tell whether capital is owed: until it is there, the database shows the old one."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -45,8 +46,23 @@ def _renew_connection() -> None:
         return
     # Django does so between web requests; a trading program has none.
     connection.close_if_unusable_or_obsolete()
-    if connection.connection is None and connection.vendor == "mysql":
+    if connection.vendor != "mysql":
+        return
+    if connection.connection is not None:
+        _check_answer()
+    if connection.connection is None:
         _probe(connection.settings_dict["HOST"], int(connection.settings_dict["PORT"] or 3306))
+
+
+def _check_answer() -> None:
+    """Close a connection that is gone; one that is silent has cost its timeout, which is enough."""
+    asked_at = time.monotonic()
+    if connection.is_usable():
+        connection.health_check_done = True  # type: ignore[attr-defined]  # the stubs lack it
+        return
+    connection.close()
+    if time.monotonic() - asked_at > PROBE_TIMEOUT:
+        raise Unavailable(connection.vendor, "no answer")
 
 
 def _probe(host: str, port: int) -> None:

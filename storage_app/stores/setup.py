@@ -25,7 +25,16 @@ SERVER_KEYS = tuple(
     }.items()
     for name in names
 )
-STORE_KEYS = ("data_store_mode", "data_dir", "enable_dual_write", "enable_auto_fallback")
+# Seconds that a trading program waits for MySQL, whose client counts in whole ones; the web and
+# the commands, which set Django up themselves, have more.
+TRADER_TIMEOUT = 1
+STORE_KEYS = (
+    "data_store_mode",
+    "data_dir",
+    "enable_dual_write",
+    "enable_auto_fallback",
+    "claim_books",
+)
 
 _DATABASE_FIELDS = {
     "host": "HOST",
@@ -44,6 +53,7 @@ class Options:
     data_dir: Path
     dual_write: bool
     auto_fallback: bool
+    claims: bool
 
 
 def prepare(mode: str | None, config: Mapping[str, Any]) -> Options:
@@ -63,10 +73,13 @@ def prepare(mode: str | None, config: Mapping[str, Any]) -> Options:
         data_dir=Path(config.get("data_dir", settings.DATA_DIR)),
         dual_write=_switch(config, "enable_dual_write", settings.ENABLE_DUAL_WRITE),
         auto_fallback=_switch(config, "enable_auto_fallback", settings.ENABLE_AUTO_FALLBACK),
+        claims=_switch(config, "claim_books", settings.CLAIM_BOOKS),
     )
 
 
 def _set_up(data_dir: Path) -> None:
+    if "read_timeout" in (options := settings.DATABASES["default"].get("OPTIONS", {})):
+        options["read_timeout"] = options["write_timeout"] = TRADER_TIMEOUT
     # Django would close the handlers that the script has.
     settings.LOGGING_CONFIG = None
     django.setup()

@@ -19,6 +19,7 @@ from tests.bench import (  # noqa: E402
     bench_journal,
     bench_klines,
     bench_ledger,
+    bench_pages,
     bench_positions,
     bench_strategies,
     chart,
@@ -35,8 +36,9 @@ SUITES = {
     "strategies": (bench_strategies, "Strategy parameters"),
     "journal": (bench_journal, "The journal of hybrid mode"),
     "hybrid": (bench_hybrid, "Hybrid mode"),
+    "pages": (bench_pages, "Pages of the admin"),
 }
-ON_CLICKHOUSE = {"klines", "ledger"}
+ON_CLICKHOUSE = {"klines", "ledger", "pages"}
 
 
 def main(names: list[str]) -> None:

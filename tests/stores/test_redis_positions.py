@@ -41,7 +41,7 @@ def commands(redis, action):
     """Return {command: calls} of what `action` sends; what a script calls is not counted."""
     redis.config_resetstat()
     action()
-    within_scripts = {"hget", "hset", "hdel", "hincrby", "hvals", "time", "zadd"}
+    within_scripts = {"zscore", "hget", "hmget", "hset", "hdel", "hincrby", "hvals", "time", "zadd"}
     calls = {
         name.removeprefix("cmdstat_"): figures["calls"]
         for name, figures in redis.info("commandstats").items()

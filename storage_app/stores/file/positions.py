@@ -4,7 +4,7 @@
                                           "000001.SZ": {"day_count": 3, "volume": 100}}
     books/55009728/max_price.json        {"000001.SZ": 10.5}
     books/55009728/min_price.json
-    books/55009728/applied_trades.json   {identity of a fill: the day it was applied}
+    books/55009728/applied_trades.json   {identity of a fill or increment: the day it was applied}
     books/55009728/test/positions.json   the namespace `test` of the same account
 
 A namespace has no dot, so it is never the name of a file. Each file holds its part of the truth,
@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -29,6 +29,7 @@ from storage_app.contract.positions import (
     count_open,
     fill_identity,
     from_ticks,
+    increment_identity,
     incremented,
     kept_since,
     opened,
@@ -38,7 +39,14 @@ from storage_app.contract.positions import (
     with_held_days,
 )
 from storage_app.contract.roles import PositionStore
-from storage_app.contract.types import BookCopy, BookState, Money, PositionFlag, PositionState
+from storage_app.contract.types import (
+    BookCopy,
+    BookMarks,
+    BookState,
+    Money,
+    PositionFlag,
+    PositionState,
+)
 from storage_app.stores.file.documents import (
     Document,
     DocumentSet,
@@ -55,6 +63,11 @@ APPLIED = "applied_trades.json"
 INCREMENT_DATE = "_inc_date"
 REVISION = "_rev"
 GENERATION = "_gen"
+LEASE = "_lease"
+LINEAGE = "_was"
+WHOLE = "_whole"
+
+_MARKS = (REVISION, GENERATION, LEASE, LINEAGE, WHOLE)
 
 Documents = dict[str, Document]
 _T = TypeVar("_T")
@@ -67,8 +80,8 @@ class Draft:
     increment_date: date | None
     positions: dict[str, PositionState]
     applied: Document
-    # Of the server's copy, where this book mirrors one.
-    marks: Document = field(default_factory=dict)
+    # Of the server's copy, where this book mirrors one; None keeps what stands there.
+    marks: Document | None = None
 
 
 class FilePositions(PositionStore):
@@ -80,6 +93,7 @@ class FilePositions(PositionStore):
         self._root = data_dir / "books"
         self._sets: dict[str, DocumentSet] = {}
         self._parsed: dict[str, tuple[Stamps, BookState]] = {}
+        self._marked: dict[str, tuple[Stamps, BookMarks]] = {}
         self._crowds = CrowdWatch()
 
     def ping(self) -> None:
@@ -127,6 +141,9 @@ class FilePositions(PositionStore):
             if older is not None:
                 draft.increment_date = older.increment_date
                 draft.positions.update(older.positions)
+                today = clock.today()
+                _forget_before(draft, kept_since(today))
+                draft.applied[increment_identity(trade_date)] = today.isoformat()
         return older is not None
 
     def update_max_price(self, code: str, price: Money, account_id: str) -> None:
@@ -204,15 +221,34 @@ class FilePositions(PositionStore):
         """Return everything there is of a book, with the server's revision it stands for."""
         files = self._files(account_id)
         documents = files.read()
-        marks = documents[POSITIONS]
+        known = documents[POSITIONS]
         with _believing(files.directory / APPLIED, "applied"):
             applied = {key: parse.parse_date(day) for key, day in documents[APPLIED].items()}
+        marks = _parse_marks(known)
         return BookCopy(
             parse_book(files.directory, documents),
             applied,
-            int(marks.get(REVISION, 0)),
-            str(marks.get(GENERATION, "")),
+            marks,
+            known.get(LINEAGE, {}),
+            int(known.get(WHOLE, marks.revision)),
         )
+
+    def read_marks(self, account_id: str) -> BookMarks:
+        """Return the marks of the server's copy that this book mirrors."""
+        files = self._files(account_id)
+        stamps = files.stamps()
+        known = self._marked.get(account_id)
+        if known is not None and known[0] == stamps:
+            return known[1]
+        marks = _parse_marks(files.read()[POSITIONS])
+        if stamps is not None and files.stamps() == stamps:
+            self._marked[account_id] = (stamps, marks)
+        return marks
+
+    def changed_at(self, account_id: str) -> float:
+        """Return when the book was last written, in seconds since 1970; 0 if it never was."""
+        stamps = [stamp[0] for stamp in self._files(account_id).stamps_now() if stamp]
+        return max(stamps, default=0) / 1e9
 
     def load_copy(self, account_id: str, copy: BookCopy) -> None:
         """Make the book equal to a copy; nothing is written when it is so already."""
@@ -220,12 +256,13 @@ class FilePositions(PositionStore):
             draft.increment_date = copy.state.increment_date
             draft.positions = dict(copy.state.positions)
             draft.applied = {key: day.isoformat() for key, day in copy.applied.items()}
-            draft.marks = {REVISION: copy.revision, GENERATION: copy.generation}
+            draft.marks = _format_marks(copy.marks, copy.lineage, copy.whole)
 
-    def set_marks(self, account_id: str, generation: str, revision: int) -> None:
-        """Note which revision of the server's the book stands for."""
+    def set_marks(self, account_id: str, marks: BookMarks, whole: int) -> None:
+        """Note which revision of the server's the book stands for, and who holds its lease."""
+        lineage = self.read_copy(account_id).lineage
         with self._updating(account_id) as draft:
-            draft.marks = {REVISION: revision, GENERATION: generation}
+            draft.marks = _format_marks(marks, lineage, whole)
 
     def _files(self, book: str) -> DocumentSet:
         files = self._sets.get(book)
@@ -272,7 +309,9 @@ def write_book(documents: Documents, draft: Draft) -> None:
     for code, state in draft.positions.items():
         if not _is_price_only(state):
             new[code] = {**_foreign_keys(old.get(code)), **_format_entry(state)}
-    documents[POSITIONS] = new | draft.marks
+    if draft.marks is not None:
+        new = {key: value for key, value in new.items() if key not in _MARKS} | draft.marks
+    documents[POSITIONS] = new
     documents[MAX_PRICES] = {
         code: state.max_price
         for code, state in draft.positions.items()
@@ -284,6 +323,24 @@ def write_book(documents: Documents, draft: Draft) -> None:
         if state.min_price is not None
     }
     documents[APPLIED] = draft.applied
+
+
+def _parse_marks(document: Document) -> BookMarks:
+    return BookMarks(
+        str(document.get(GENERATION, "")),
+        int(document.get(REVISION, 0)),
+        str(document.get(LEASE, "")),
+    )
+
+
+def _format_marks(marks: BookMarks, lineage: Mapping[str, int], whole: int) -> Document:
+    document: Document = {REVISION: marks.revision, GENERATION: marks.generation}
+    optional = {
+        LEASE: marks.lease,
+        LINEAGE: dict(lineage),
+        WHOLE: whole if whole != marks.revision else None,
+    }
+    return document | {key: value for key, value in optional.items() if value not in ("", {}, None)}
 
 
 def _parse_entry(code: str, value: Any) -> PositionState:
