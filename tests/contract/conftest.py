@@ -4,7 +4,7 @@ import pytest
 
 from tests.contract.books import books as books
 from tests.contract.books import shared_books as shared_books
-from tests.contract.position_stores import BACKENDS, KEEPERS, POSITION_STORES
+from tests.contract.position_stores import KEEPERS, POSITION_STORES
 
 
 @pytest.fixture(params=POSITION_STORES)
@@ -21,9 +21,3 @@ def new_backend(request, data_dir, redis):
     if request.param == "hybrid":
         request.getfixturevalue("clickhouse")
     return KEEPERS[request.param]
-
-
-@pytest.fixture(params=BACKENDS)
-def racing_backend(request, data_dir, redis):
-    """The same for races."""
-    return BACKENDS[request.param]

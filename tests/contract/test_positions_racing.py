@@ -41,16 +41,16 @@ def buy(store, code, trade_id):
     )
 
 
-def test_the_increment_of_a_day_is_done_by_exactly_one_of_all(racing_backend):
-    store = racing_backend()
+def test_the_increment_of_a_day_is_done_by_exactly_one_of_all(new_backend):
+    store = new_backend()
     hold_all(store)
     answers = race(lambda _: [store.increment_held_days(BOOK, day) for day in DAYS])
     assert [sum(done) for done in zip(*answers, strict=True)] == [1] * len(DAYS)
     assert {state.held_days for state in store.get_positions(BOOK).values()} == {len(DAYS)}
 
 
-def test_the_daily_call_of_all_does_the_day_once(racing_backend):
-    store = racing_backend()
+def test_the_daily_call_of_all_does_the_day_once(new_backend):
+    store = new_backend()
     hold_all(store)
     for day in DAYS[1:3]:
         with clock.pinned(MORNING.replace(day=day.day)):
@@ -60,8 +60,8 @@ def test_the_daily_call_of_all_does_the_day_once(racing_backend):
     store.close()
 
 
-def test_racing_ticks_leave_the_widest_extremes(racing_backend):
-    store = racing_backend()
+def test_racing_ticks_leave_the_widest_extremes(new_backend):
+    store = new_backend()
     hold_all(store)
     chance = random.Random(5)
     ticks = [
@@ -84,8 +84,8 @@ def test_racing_ticks_leave_the_widest_extremes(racing_backend):
     assert {code: (s.max_price, s.min_price) for code, s in held.items()} == expected
 
 
-def test_racing_fills_are_all_counted_and_each_of_them_once(racing_backend):
-    store = racing_backend()
+def test_racing_fills_are_all_counted_and_each_of_them_once(new_backend):
+    store = new_backend()
 
     def work(number):
         for turn in range(3):
@@ -98,8 +98,8 @@ def test_racing_fills_are_all_counted_and_each_of_them_once(racing_backend):
     assert held[CODES[1]].volume == 3 * 100
 
 
-def test_different_operations_at_once_do_not_undo_each_other(racing_backend):
-    store = racing_backend()
+def test_different_operations_at_once_do_not_undo_each_other(new_backend):
+    store = new_backend()
     hold_all(store, volume=0)
 
     def work(number):
