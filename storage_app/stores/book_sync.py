@@ -180,7 +180,7 @@ class BookSync:
         elif marks.generation:
             reason = f"nobody holds the lease of book {book}"
         elif may_begin:
-            self.mirror.set_marks(book, BookMarks(lease=self.host), 0)
+            self.mirror.set_marks(book, BookMarks(lease=self.host), 0, {})
             return
         else:
             reason = f"this host knows no book {book}"
@@ -197,28 +197,30 @@ class BookSync:
     def catch_up(self) -> None:
         """Apply to the files what the journal has and they have not; the host lock is held."""
         entries = self.outbox.owed(KIND, MIRROR)
-        stored = [entry for entry in entries if entry.body[1] is not None]
-        groups = groupby(sorted(stored, key=_book_and_revision), key=_book_and_revision)
-        for (book, _), group in groups:
-            self._catch_up_with(book, list(group))
-        for entry in entries:
-            if entry.body[1] is None:
-                self._apply(entry, self.mirror)
+        for book in dict.fromkeys(entry.body[0] for entry in entries):
+            self._catch_up_book(book, [entry for entry in entries if entry.body[0] == book])
         self.outbox.journal.mark(entries, MIRROR)
 
-    def _catch_up_with(self, book: str, entries: list[Entry]) -> None:
-        """Apply what was answered with one revision: the change, and what it made needless."""
+    def _catch_up_book(self, book: str, entries: list[Entry]) -> None:
+        """Do all in one step, since a trading thread may wait for it."""
         ours = self.mirror.read_copy(book)
-        known = [marks for entry in entries if (marks := position_entries.marks_of(entry.body))]
-        marks = known[-1]
-        if marks.revision <= ours.marks.revision:
-            return
-        if ours.marks.generation in ("", marks.generation):
+        marks, whole = ours.marks, ours.whole
+        stored = [entry for entry in entries if entry.body[1] is not None]
+        with self.mirror.together(book):
+            for _, group in groupby(sorted(stored, key=_revision), key=_revision):
+                # What was answered with one revision: the change, and what it made needless.
+                own = [one for one in group if _follows(one, marks)]
+                if own:
+                    for entry in own:
+                        self._apply(entry, self.mirror)
+                    marks = position_entries.marks_of(own[-1].body) or marks
+                    is_change = any(position_entries.is_change(entry.body) for entry in own)
+                    whole += is_change and marks.revision == whole + 1
             for entry in entries:
-                self._apply(entry, self.mirror)
-            is_change = any(position_entries.is_change(entry.body) for entry in entries)
-            is_next = is_change and marks.revision == ours.whole + 1
-            self.mirror.set_marks(book, marks, marks.revision if is_next else ours.whole)
+                if entry.body[1] is None:
+                    self._apply(entry, self.mirror)
+            if marks != ours.marks:
+                self.mirror.set_marks(book, marks, whole, ours.lineage)
 
     def _apply(self, entry: Entry, store: PositionStore) -> None:
         book, _, name, _ = entry.body
@@ -410,7 +412,8 @@ class BookSync:
             copy = self.mirror.read_copy(book)
             if copy.marks.generation:
                 generation, revision, _ = copy.marks
-                self.mirror.set_marks(book, BookMarks(generation, revision, self.host), copy.whole)
+                ours = BookMarks(generation, revision, self.host)
+                self.mirror.set_marks(book, ours, copy.whole, copy.lineage)
         self._known.pop(book, None)
         self.copy(book)
         self.outbox.wake()
@@ -478,9 +481,15 @@ def _change(entry: Entry, *, was_there: bool) -> Change:
     return Change(entry.body[2], position_entries.arguments_of(entry.body), was_there)
 
 
-def _book_and_revision(entry: Entry) -> tuple[str, int]:
+def _revision(entry: Entry) -> int:
     marks = position_entries.marks_of(entry.body)
-    return entry.body[0], 0 if marks is None else marks.revision
+    return 0 if marks is None else marks.revision
+
+
+def _follows(entry: Entry, ours: BookMarks) -> bool:
+    """Tell whether the files lack what the entry led to."""
+    marks = position_entries.marks_of(entry.body) or ours
+    return marks.revision > ours.revision and ours.generation in ("", marks.generation)
 
 
 def _new_generation() -> str:

@@ -14,6 +14,7 @@ so what SilverQuant or a person writes there counts; what belongs together chang
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -94,6 +95,7 @@ class FilePositions(PositionStore):
         self._sets: dict[str, DocumentSet] = {}
         self._parsed: dict[str, tuple[Stamps, BookState]] = {}
         self._marked: dict[str, tuple[Stamps, BookMarks]] = {}
+        self._open = threading.local()
         self._crowds = CrowdWatch()
 
     def ping(self) -> None:
@@ -131,7 +133,7 @@ class FilePositions(PositionStore):
             draft.positions[code] = with_held_days(code, draft.positions.get(code), days)
 
     def delete_held_days(self, code: str, account_id: str) -> None:
-        if self._files(account_id).exists():
+        if self._draft_of(account_id) or self._files(account_id).exists():
             with self._updating(account_id) as draft:
                 draft.positions.pop(code, None)
 
@@ -158,7 +160,8 @@ class FilePositions(PositionStore):
 
     def raise_extremes(self, account_id: str, prices: Mapping[str, tuple[Money, Money]]) -> None:
         # Most ticks set no new extreme; those need no lock.
-        if not _widen(self.read_book(account_id).positions, prices):
+        known = self._draft_of(account_id) or self.read_book(account_id)
+        if not _widen(known.positions, prices):
             return
         with self._updating(account_id) as draft:
             draft.positions |= _widen(draft.positions, prices)
@@ -258,9 +261,10 @@ class FilePositions(PositionStore):
             draft.applied = {key: day.isoformat() for key, day in copy.applied.items()}
             draft.marks = _format_marks(copy.marks, copy.lineage, copy.whole)
 
-    def set_marks(self, account_id: str, marks: BookMarks, whole: int) -> None:
+    def set_marks(
+        self, account_id: str, marks: BookMarks, whole: int, lineage: Mapping[str, int]
+    ) -> None:
         """Note which revision of the server's the book stands for, and who holds its lease."""
-        lineage = self.read_copy(account_id).lineage
         with self._updating(account_id) as draft:
             draft.marks = _format_marks(marks, lineage, whole)
 
@@ -272,7 +276,26 @@ class FilePositions(PositionStore):
         return files
 
     @contextmanager
+    def together(self, account_id: str) -> Iterator[None]:
+        """Make the changes that this thread does within one durable one."""
+        with self._updating(account_id) as draft:
+            self._open.draft = (account_id, draft)
+            try:
+                yield
+            finally:
+                self._open.draft = None
+
+    def _draft_of(self, book: str) -> Draft | None:
+        """Return the draft that this thread has open for `together`."""
+        is_open: tuple[str, Draft] | None = getattr(self._open, "draft", None)
+        return is_open[1] if is_open and is_open[0] == book else None
+
+    @contextmanager
     def _updating(self, book: str) -> Iterator[Draft]:
+        draft = self._draft_of(book)
+        if draft is not None:
+            yield draft
+            return
         files = self._files(book)
         with files.updating() as documents:
             _refuse_alias(book, files.directory)
