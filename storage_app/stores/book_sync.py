@@ -3,49 +3,32 @@
 While Redis is well its books are copied into the files, also those that other hosts change. When
 it fails, or has lost a book, the host goes to the files: a flag beside the journal says so to
 every process of the host, after the files were brought up to the last entry of the journal. When
-it is back, what the host changed meanwhile is brought there: as it stands if nobody else changed
-the book, else change by change (`reconcile.py`), and the host leaves the files.
-
-A book that Redis has lost, or has older than it was, is rebuilt by the host that holds its lease.
-It begins a new generation then, whose lineage tells what it contains, so that the other hosts know
-it again and add what they had done and it does not contain.
+it is back, what the host changed meanwhile is brought there (`settling.py`), and the host leaves
+the files. A book that Redis has lost is rebuilt by the host that holds its lease; the others wait.
 """
 
 from __future__ import annotations
 
 import logging
-import secrets
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from functools import cached_property
 from itertools import groupby
-from pathlib import Path
 from typing import Final
-from urllib.parse import quote
 
 from storage_app.contract.errors import NotFound, Unavailable
 from storage_app.contract.roles import PositionStore
-from storage_app.contract.types import BookCopy, BookMarks, BookState, PositionState
+from storage_app.contract.types import BookMarks, BookState
 from storage_app.stores import position_conflicts, position_entries
 from storage_app.stores.breaker import Breaker
-from storage_app.stores.file.documents import (
-    atomic_write_bytes,
-    dump_document,
-    locked,
-    make_directory,
-    read_document,
-    refusing,
-)
+from storage_app.stores.file.documents import locked
 from storage_app.stores.file.positions import FilePositions
 from storage_app.stores.host import host_name
-from storage_app.stores.journal import KEPT_SECONDS, MIRROR, PRIMARY, Entry
+from storage_app.stores.journal import MIRROR, PRIMARY, Entry
 from storage_app.stores.outbox import Outbox
-from storage_app.stores.position_conflicts import PositionConflict
-from storage_app.stores.reconcile import Change, Merged, merge
 from storage_app.stores.redis import RedisPositions
-from trades_app.market import clock
+from storage_app.stores.settling import Settlement, is_lost
 
 logger = logging.getLogger(__name__)
 
@@ -53,10 +36,6 @@ KIND: Final = position_entries.KIND
 RETURN_SECONDS: Final = 0.1
 # Between two looks at what others change; with the copying it stays below 5 s.
 FOLLOW_SECONDS: Final = 2.0
-# What a host did so long before its last copy of a book may be missing on a rebuilt one.
-DOUBT_SECONDS: Final = 60.0
-# Generations that a book remembers to contain.
-MOST_ANCESTORS: Final = 16
 
 
 class LostElsewhere(Unavailable):
@@ -80,11 +59,10 @@ class BookSync:
         self.outbox = outbox
         self.breaker = breaker
         self.keeps_files = keeps_files
+        self.settlement = Settlement(primary, mirror, outbox.journal)
         self._directory = outbox.journal.directory
         self._flag = self._directory / "positions.on_files"
         self._known: dict[str, BookMarks] = {}
-        # What `_recent` has read, for the books that are settled together.
-        self._journalled: tuple[float, list[Entry]] | None = None
         # Losses that the log has told of.
         self._told: set[tuple[str, BookMarks]] = set()
         outbox.register(KIND, PRIMARY, self._bring_back)
@@ -113,7 +91,7 @@ class BookSync:
         if not book or marks is None or not self.keeps_files:
             return True
         known = self.known_marks(book)
-        if not _is_lost(marks, known):
+        if not is_lost(marks, known):
             self._known[book] = marks
             return True
         if not self._is_well_after_all(book, known):
@@ -123,12 +101,13 @@ class BookSync:
     def _is_well_after_all(self, book: str, known: BookMarks) -> bool:
         """Look again: the answer may have been overtaken, or another host has rebuilt the book."""
         now = self.breaker.call(self.primary.read_marks, book)
-        if not _is_lost(now, known):
+        if not is_lost(now, known):
             self._known[book] = now
             return True
         if not now.generation or now.generation == known.generation:
             return False
         with self.host_lock():
+            self.settlement.begin()
             return not self.is_on_files() and self._settle(book, [], may_rebuild=False)
 
     def _refuse(self, book: str, known: BookMarks, marks: BookMarks) -> None:
@@ -186,14 +165,6 @@ class BookSync:
             reason = f"this host knows no book {book}"
         raise Unavailable(self.primary.component, f"it is down, and {reason}")
 
-    def keep_base(self, book: str) -> None:
-        """Keep the book as it is before the first change that Redis does not have."""
-        path = self._base_path(book)
-        if self._read_base(book, self.mirror.read_marks(book)) is None:
-            make_directory(path.parent)
-            document = position_entries.to_document(self.mirror.read_copy(book))
-            atomic_write_bytes(path, dump_document(document))
-
     def catch_up(self) -> None:
         """Apply to the files what the journal has and they have not; the host lock is held."""
         entries = self.outbox.owed(KIND, MIRROR)
@@ -235,6 +206,7 @@ class BookSync:
         with self.host_lock():
             self.catch_up()
             owed = self.outbox.owed(KIND, PRIMARY)
+            self.settlement.begin()
             for book in self.mirror.list_books():
                 own = [entry for entry in owed if entry.body[0] == book]
                 self.breaker.call(self._settle, book, own)
@@ -248,118 +220,28 @@ class BookSync:
         self.leave_files()
         yield []
 
-    # --- making both agree ------------------------------------------------------------------
-
     def _settle(self, book: str, owed: list[Entry], *, may_rebuild: bool = True) -> bool:
         """Make Redis and the files agree on a book; the host lock is held.
 
         False if Redis has lost the book and it is not for this host, or not now, to rebuild it.
         """
-        ours = self.mirror.read_copy(book)
-        if not owed and not ours.marks.generation:
+        ours = self.mirror.read_marks(book)
+        if not owed and not ours.generation:
             return True  # left by file mode, and no mirror of anything
-        self._journalled = None
-        while True:
-            theirs = self.primary.dump(book)
-            is_lost = _is_lost(theirs.marks, ours.marks)
-            wanted: BookCopy | None
-            if is_lost and ours.marks.generation not in theirs.lineage:
-                if not may_rebuild or not (owed or self._is_ours(ours.marks)):
-                    return False
-                wanted = self._rebuilt(ours, theirs)
-            else:
-                wanted = self._merged(book, ours, theirs, owed)
-            if wanted is None or self.primary.load(book, wanted, theirs.marks):
-                break
-        self._take_over(book)
+        may_rebuild = may_rebuild and (bool(owed) or self._is_ours(ours))
+        marks = self.settlement.settle(book, owed, self._well_until(), may_rebuild=may_rebuild)
+        if marks is None:
+            return False
+        self._known[book] = marks
         self.outbox.journal.mark(owed, PRIMARY)
         return True
 
-    def _take_over(self, book: str) -> None:
-        copy = self.primary.dump(book)
-        self.mirror.load_copy(book, copy)
-        self._known[book] = copy.marks
-        base = self._base_path(book)
-        with refusing(base):
-            base.unlink(missing_ok=True)
-
-    def _rebuilt(self, ours: BookCopy, theirs: BookCopy) -> BookCopy:
-        """Return our copy as a new generation, which contains nothing of what is there."""
-        lineage = dict(ours.lineage) | {ours.marks.generation: ours.whole}
-        if theirs.marks.generation not in ("", ours.marks.generation):
-            lineage.setdefault(theirs.marks.generation, 0)
-        kept = dict(list(lineage.items())[-MOST_ANCESTORS:])
-        revision = max(ours.marks.revision, theirs.marks.revision) + 1
-        marks = BookMarks(_new_generation(), revision, ours.marks.lease)
-        return replace(ours, marks=marks, lineage=kept)
-
-    def _merged(
-        self, book: str, ours: BookCopy, theirs: BookCopy, owed: list[Entry]
-    ) -> BookCopy | None:
-        """Return what Redis shall have; None if it has that already."""
-        if ours.marks[:2] == theirs.marks[:2] and ours.whole == ours.marks.revision:
-            if not owed:
-                return None
-            # Nobody else changed it.
-            result = Merged(ours.state, ours.applied)
-        else:
-            base = self._read_base(book, ours.marks) or ours
-            result = merge(base, ours, theirs, self._changes(book, theirs, owed))
-            self._note_stopped(book, ours, result)
-        if (result.state, result.applied) == (theirs.state, theirs.applied):
-            return None
-        marks = BookMarks(
-            theirs.marks.generation or _new_generation(),
-            theirs.marks.revision + 1,
-            theirs.marks.lease or ours.marks.lease,
-        )
-        return replace(theirs, state=result.state, applied=result.applied, marks=marks)
-
-    def _changes(self, book: str, theirs: BookCopy, owed: list[Entry]) -> Iterator[Change]:
-        """Yield what Redis had once and may lack now, and then what it never had."""
-        for entry in self._recent(self._last_well(book) - DOUBT_SECONDS):
-            if entry.kind == KIND and entry.body[0] == book and _may_lack(theirs, entry):
-                yield _change(entry, was_there=True)
-        for entry in owed:
-            yield _change(entry, was_there=False)
-
-    def _last_well(self, book: str) -> float:
-        """Return when this host last was well informed of a book by Redis."""
-        moments = [time.time(), self.mirror.changed_at(book)]
-        if self._flag.exists():
-            moments.append(self._flag.stat().st_mtime)
-        return max(min(moments), time.time() - KEPT_SECONDS)
-
-    def _recent(self, moment: float) -> list[Entry]:
-        if not self._journalled or self._journalled[0] > moment:
-            self._journalled = (moment, self.outbox.journal.since(moment))
-        return [one for one in self._journalled[1] if one.stamp >= moment * 1e9]
-
-    def _note_stopped(self, book: str, ours: BookCopy, result: Merged) -> None:
-        if result.stopped:
-            position_conflicts.note(
-                self._directory,
-                [
-                    PositionConflict(
-                        book,
-                        code,
-                        ours.state.positions.get(code),
-                        result.state.positions.get(code),
-                        differs,
-                        clock.now(),
-                    )
-                    for code, differs in result.stopped.items()
-                ],
-            )
-
-    def _base_path(self, book: str) -> Path:
-        return self._directory / "bases" / f"{quote(book, safe='')}.json"
-
-    def _read_base(self, book: str, marks: BookMarks) -> BookCopy | None:
-        """Return the book as it was before the outage; None if what is kept is of another one."""
-        document = read_document(self._base_path(book))
-        base = position_entries.from_document(document) if document else None
-        return base if base is not None and base.marks == marks else None
+    def _well_until(self) -> float:
+        """Return when this host went to the files, or now."""
+        try:
+            return self._flag.stat().st_mtime
+        except FileNotFoundError:
+            return time.time()
 
     # --- following --------------------------------------------------------------------------
 
@@ -376,9 +258,10 @@ class BookSync:
                 return False
             copy = self.breaker.call(self.primary.dump, book)
             known = self.mirror.read_copy(book)
-            if not _is_lost(copy.marks, known.marks):
+            if not is_lost(copy.marks, known.marks):
                 self.mirror.load_copy(book, copy)
                 return True
+            self.settlement.begin()
             if self._settle(book, [], may_rebuild=False):
                 return True
             if self._is_ours(known.marks):
@@ -427,58 +310,9 @@ class BookSync:
                 raise Unavailable(self.primary.component, "this host still works on its files")
             before = self.breaker.call(self.primary.dump, book)
             if keep_host:
-                self._put_back(book, before, conflict)
+                self.breaker.call(self.settlement.decide, conflict)
             position_conflicts.drop(self._directory, book, code)
         return before.state
-
-    def _put_back(self, book: str, theirs: BookCopy, conflict: PositionConflict) -> None:
-        while True:
-            positions = dict(theirs.state.positions)
-            state = _moved_on(conflict, positions.pop(conflict.code, None))
-            if state is not None:
-                positions[conflict.code] = state
-            generation, revision, lease = theirs.marks
-            marks = BookMarks(generation, revision + 1, lease)
-            wanted = replace(theirs, state=replace(theirs.state, positions=positions), marks=marks)
-            if self.breaker.call(self.primary.load, book, wanted, theirs.marks):
-                self._take_over(book)
-                return
-            theirs = self.breaker.call(self.primary.dump, book)
-
-
-def _moved_on(conflict: PositionConflict, now: PositionState | None) -> PositionState | None:
-    """Return the host's side with what has happened to the position since the outage."""
-    host, then = conflict.host, conflict.redis
-    if host is None or now is None or then is None or now == then:
-        return host
-    return replace(
-        host,
-        held_days=_shifted(host.held_days, then.held_days, now.held_days),
-        volume=_shifted(host.volume, then.volume, now.volume),
-        max_price=max(filter(None, (host.max_price, now.max_price)), default=None),
-        min_price=min(filter(None, (host.min_price, now.min_price)), default=None),
-    )
-
-
-def _shifted(host: int | None, then: int | None, now: int | None) -> int | None:
-    if host is None or then is None or now is None:
-        return host
-    return max(host + now - then, 0)
-
-
-def _may_lack(theirs: BookCopy, entry: Entry) -> bool:
-    """Tell whether Redis may have lost what it had acknowledged to this host."""
-    marks = position_entries.marks_of(entry.body)
-    if marks is None:
-        return False
-    # These tell by themselves whether they are there.
-    if entry.body[2] in ("apply_fill", "increment_held_days"):
-        return True
-    return marks.revision > theirs.lineage.get(marks.generation, marks.revision)
-
-
-def _change(entry: Entry, *, was_there: bool) -> Change:
-    return Change(entry.body[2], position_entries.arguments_of(entry.body), was_there)
 
 
 def _revision(entry: Entry) -> int:
@@ -490,14 +324,3 @@ def _follows(entry: Entry, ours: BookMarks) -> bool:
     """Tell whether the files lack what the entry led to."""
     marks = position_entries.marks_of(entry.body) or ours
     return marks.revision > ours.revision and ours.generation in ("", marks.generation)
-
-
-def _new_generation() -> str:
-    return f"{int(time.time())}.{secrets.token_hex(4)}"
-
-
-def _is_lost(theirs: BookMarks, ours: BookMarks) -> bool:
-    """Tell whether the server's copy is older than ours, or begun anew."""
-    if not ours.generation:
-        return False
-    return theirs.generation != ours.generation or theirs.revision < ours.revision
