@@ -80,8 +80,10 @@ class Settlement:
                 wanted = _rebuilt(ours, theirs)
             else:
                 return None
-            if wanted is None or self.primary.load(book, wanted, theirs.marks):
-                return self._take_over(book)
+            if wanted is None:
+                return self._take_over(book, theirs)
+            if self.primary.load(book, wanted, theirs.marks):
+                return self._take_over(book, wanted)
 
     def decide(self, conflict: PositionConflict) -> None:
         """Put the host's side of a code that stopped in its place."""
@@ -96,11 +98,12 @@ class Settlement:
             marks = BookMarks(generation, revision + 1, lease)
             wanted = replace(theirs, state=replace(theirs.state, positions=positions), marks=marks)
             if self.primary.load(book, wanted, theirs.marks):
-                self._take_over(book)
+                self._take_over(book, wanted)
                 return
 
-    def _take_over(self, book: str) -> BookMarks:
-        copy = self.primary.dump(book)
+    def _take_over(self, book: str, copy: BookCopy) -> BookMarks:
+        """Have the files agree with Redis, without asking it again: it may be empty by now."""
+        copy = replace(copy, whole=copy.marks.revision)
         self.mirror.load_copy(book, copy)
         base = self._base_path(book)
         with refusing(base):
