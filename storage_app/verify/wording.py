@@ -12,7 +12,7 @@ from django.utils.translation import gettext_noop
 
 from storage_app.verify.differences import Kind, Problem
 from storage_app.verify.repairs.steps import Action
-from trades_app.bar_faults import Check, Severity
+from trades_app.bar_checks import Check, Severity
 
 KINDS: Final[Mapping[str, Promise]] = {
     Kind.POSITIONS.value: _lazy("positions"),
