@@ -34,7 +34,7 @@ from storage_app.contract.types import (
     Trade,
 )
 from storage_app.contract.watching import Watch
-from storage_app.legacy.directory import ASSETS_NAME, CALENDAR_NAME, MAIN_BOOK, ORDERS_NAME
+from storage_app.legacy.directory import ASSETS_NAME, CALENDAR_NAME, MAIN_BOOK, ORDER_NAMES
 from storage_app.legacy.orders import COLUMNS, KINDS
 from storage_app.stores.file.documents import (
     Document,
@@ -48,6 +48,8 @@ from trades_app.market import calendar
 DIRECTORY: Final = "silverquant"
 BARS: Final = Path("_daily_akshare") / "kline"
 ENCODING: Final = "gb18030"
+# Fills that an import assumed of orders: whoever imports the orders again may do so again.
+ASSUMED: Final = "assumed"
 _LABELS: Final = {kind: label for label, kind in reversed(KINDS.items())}
 
 
@@ -115,7 +117,7 @@ def _write_orders(cache: Path, scope: Scope, account_id: str, namespaces: set[st
         for month in scopes.trades(scope, account_id):
             for trade in month:
                 own = trade.strategy_name if trade.strategy_name in namespaces else ""
-                if trade.order_type is OrderType.CANCEL:
+                if trade.order_type is OrderType.CANCEL or trade.source == ASSUMED:
                     continue
                 if own not in streams:
                     streams[own] = _open_orders(cache / _folder(own))
@@ -129,7 +131,8 @@ def _write_orders(cache: Path, scope: Scope, account_id: str, namespaces: set[st
 
 def _open_orders(folder: Path) -> io.TextIOWrapper:
     make_directory(folder)
-    stream = (folder / ORDERS_NAME).open("w", encoding=ENCODING, newline="")
+    path = folder / ORDER_NAMES[0]
+    stream: io.TextIOWrapper = path.open("w", encoding=ENCODING, newline="")
     csv.writer(stream, lineterminator="\r\n").writerow(COLUMNS)
     return stream
 
