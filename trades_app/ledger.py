@@ -25,6 +25,8 @@ from trades_app.market import fees
 Integers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
+# The `source` of a fill that nobody reported: it was assumed from its order, as it was asked for.
+ASSUMED = "assumed"
 MILLI_PER_YUAN = 1000
 FEN_PER_YUAN = 100
 _UNITS = {"day": "D", "month": "M", "year": "Y"}
@@ -42,7 +44,7 @@ class Fills:
 
     `group` numbers a pair of account and code, `codes[group]` is its code. `day` is days since
     1970, `at` milliseconds since 1970, `price` ticks. `order` is equal for fills of one order
-    (and only for those).
+    (and only for those). `is_assumed` marks fills of the source ASSUMED.
     """
 
     codes: list[str]
@@ -53,6 +55,7 @@ class Fills:
     price: Integers
     volume: Integers
     order: npt.NDArray[np.int64 | np.uint64]
+    is_assumed: Flags
 
     def __len__(self) -> int:
         return len(self.day)
@@ -60,10 +63,11 @@ class Fills:
     @classmethod
     def none(cls) -> Fills:
         empty = np.empty(0, dtype=np.int64)
-        return cls([], empty, empty, empty, empty.astype(bool), empty, empty, empty)
+        none = empty.astype(bool)
+        return cls([], empty, empty, empty, none, empty, empty, empty, none)
 
     def take(self, places: Integers | Flags) -> Fills:
-        columns = ("group", "day", "at", "is_buy", "price", "volume", "order")
+        columns = ("group", "day", "at", "is_buy", "price", "volume", "order", "is_assumed")
         return Fills(self.codes, *(getattr(self, name)[places] for name in columns))
 
 
@@ -72,17 +76,19 @@ def summarise(fills: Fills, start: date, end: date, group_by: str) -> list[dict[
 
     `fills` must reach back to the first buy of what was held at `start`. Profit is before fees
     and leaves out unmatched shares; `win_rate` is the share of sells with a profit above 0
-    among those that closed anything.
+    among those that closed anything. `is_estimate` tells whether any figure rests on an assumed
+    fill: one of the period, or one before a sell of the same account and code.
     """
     ordered = _in_order(fills)
     profit, matched = _match(ordered)
+    estimated = _rests_on_assumed(ordered)
     inside = (ordered.day >= _day_number(start)) & (ordered.day <= _day_number(end))
-    ordered, profit, matched = ordered.take(inside), profit[inside], matched[inside]
-    return _rows_by_period(ordered, profit, matched, _UNITS[group_by])
+    columns = (profit[inside], matched[inside], estimated[inside])
+    return _rows_by_period(ordered.take(inside), *columns, _UNITS[group_by])
 
 
 def _rows_by_period(
-    fills: Fills, profit: Integers, matched: Integers, unit: str
+    fills: Fills, profit: Integers, matched: Integers, estimated: Flags, unit: str
 ) -> list[dict[str, Any]]:
     place, periods = pd.factorize(fills.day.view("datetime64[D]").astype(f"datetime64[{unit}]"))
     amount = fills.price * fills.volume
@@ -96,6 +102,7 @@ def _rows_by_period(
         closed,
         closed & (profit > 0),
         np.where(fills.is_buy, 0, fills.volume - matched),
+        estimated,
     )
     sums = [_totals(place, len(periods), column).tolist() for column in columns]
     rows = [_row(str(period), *values) for period, *values in zip(periods, *sums, strict=True)]
@@ -121,6 +128,7 @@ def _row(
     closed: int,
     won: int,
     unmatched: int,
+    estimated: int,
 ) -> dict[str, Any]:
     return {
         "period": period,
@@ -132,6 +140,7 @@ def _row(
         "profit": profit / MILLI_PER_YUAN,
         "win_rate": won / closed if closed else None,
         "unmatched_volume": unmatched,
+        "is_estimate": estimated > 0,
     }
 
 
@@ -180,6 +189,14 @@ class _Cost:
         lot = np.searchsorted(self._edges, shares, side="left")
         missing = self._edges[lot] - shares
         return np.asarray(self._costs[lot] - missing * self._prices[lot], dtype=np.int64)
+
+
+def _rests_on_assumed(fills: Fills) -> Flags:
+    """Tell the assumed fills, and the sells that come after one of the same group."""
+    so_far = np.cumsum(fills.is_assumed) - _sum_before_group(
+        fills.group, fills.is_assumed.astype(np.int64)
+    )
+    return np.asarray(fills.is_assumed | (~fills.is_buy & (so_far > 0)), dtype=np.bool_)
 
 
 def _group_starts(group: Integers) -> Flags:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from trades_app.connection import leased
-from trades_app.ledger import Fills
+from trades_app.ledger import ASSUMED, Fills
 from trades_app.market import clock
 
 # The trading date decides the partition, so FINAL need not merge across partitions.
@@ -144,17 +144,19 @@ def read_fills(account_id: str | None, end_date: date) -> Fills:
             "SELECT account_id, code, toInt64(toInt32(trade_date)), "  # noqa: S608
             "toUnixTimestamp64Milli(traded_at), order_type = 'buy_trade', "
             "reinterpretAsInt64(price), toInt64(volume), if(order_id = '', cityHash64(trade_uid), "
-            "cityHash64(account_id, trade_date, code, order_type, order_id)) "
+            "cityHash64(account_id, trade_date, code, order_type, order_id)), "
+            "source = %(assumed)s "
             f"FROM trade FINAL {where} AND order_type IN ('buy_trade', 'sell_trade') {_SETTINGS}",
-            values,
+            {**values, "assumed": ASSUMED},
             columnar=True,
         )
     if not columns:
         return Fills.none()
-    accounts, codes, day, at, is_buy, price, volume, order = columns
+    accounts, codes, day, at, is_buy, price, volume, order, is_assumed = columns
     group = accounts.codes.astype(np.int64) * len(codes.categories) + codes.codes
     names = codes.categories.tolist() * len(accounts.categories)
-    return Fills(names, group, day, at, is_buy.astype(bool), price, volume, order)
+    flags = is_buy.astype(bool), is_assumed.astype(bool)
+    return Fills(names, group, day, at, flags[0], price, volume, order, flags[1])
 
 
 def find_trades(
