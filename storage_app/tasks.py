@@ -16,8 +16,8 @@ from storage_app.contract.errors import StorageError
 from storage_app.imports import runs
 from storage_app.models import JobRun
 from storage_app.services import actors, jobs, trading_calendar
+from storage_app.services.findings import told
 from storage_app.services.jobs import Outcome
-from storage_app.services.reports import told
 from storage_app.stores import closing, kline_mirror
 from storage_app.stores.aging import age_books as age
 from storage_app.stores.draining import drain

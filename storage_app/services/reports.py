@@ -1,23 +1,24 @@
-"""What people hear of reports that a job has stored."""
+"""Reports of jobs as a person may see them: the findings of the accounts in reach."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from django.utils.text import format_lazy
-from django.utils.translation import gettext_lazy as _
-
-from storage_app import alerts
 from storage_app.models import Report
 
 
-def told(report: Report) -> dict[str, Any]:
-    """Tell people of findings, or that there are none any more; return the job's result."""
-    key, kind = f"report {report.kind}", report.get_kind_display()
-    if report.is_clean:
-        alerts.recovered(key, format_lazy(_("{kind}: nothing is found any more"), kind=kind))
-    else:
-        title = format_lazy(_("{kind}: there are findings"), kind=kind)
-        body = format_lazy(_("See report {number}."), number=report.pk)
-        alerts.send(key, title, body, standing=True)
-    return {"report": report.pk, "clean": report.is_clean, "findings": len(report.findings)}
+def findings_for(report: Report, allowed: frozenset[str] | None) -> list[Any]:
+    """Return the findings about the `allowed` accounts (see `access.allowed_account_ids`).
+
+    Who is limited to accounts does not see what belongs to none.
+    """
+    if allowed is None:
+        return list(report.findings)
+    return [
+        one for one in report.findings if isinstance(one, dict) and one.get("account_id") in allowed
+    ]
+
+
+def is_clean_for(report: Report, allowed: frozenset[str] | None) -> bool:
+    """Tell whether a report found nothing that somebody may see."""
+    return report.is_clean if allowed is None else not findings_for(report, allowed)

@@ -10,7 +10,7 @@ from django.contrib.auth.models import Permission
 from django.urls import URLPattern, reverse
 
 from tests.admin.conftest import signed_in
-from tests.factories import make_conflict, make_user
+from tests.factories import make_conflict, make_report, make_user
 
 pytestmark = [
     pytest.mark.django_db(databases=["default", "clickhouse"]),
@@ -62,6 +62,7 @@ PAGES = {
     "storage_app_tradeconflict_take": TRADERS,
     "storage_app_tradeconflict_record_both": TRADERS,
     "storage_app_report_changelist": frozenset({"admin", "trader"}),
+    "storage_app_report_repair": ADMINS,
     "storage_app_auditentry_changelist": ADMINS,
     "storage_app_user_changelist": ADMINS,
     "storage_app_user_change": ADMINS,
@@ -117,6 +118,7 @@ def arguments(name, desk, user):
         "group": user.groups.get().pk,
         "user": user.pk,
         "tradeconflict": desk.conflict.pk,
+        "report": make_report().pk,
     }
     return exact.get(name) or [by_model[re.sub("^(storage_app|auth)_", "", name).split("_")[0]]]
 
@@ -224,8 +226,8 @@ def test_marks_on_a_chart_are_the_fills_of_visible_accounts(desk, limited, boss,
     assert [mark["side"] for mark in boss.get(url).json()["marks"]] == ["sell"]
 
 
-def test_reports_are_for_those_who_see_all_accounts(desk, limited):
-    assert limited.get(reverse("admin:storage_app_report_changelist")).status_code == 403
+def test_reports_tell_of_the_accounts_in_reach_only(desk, limited):
+    assert limited.get(reverse("admin:storage_app_report_changelist")).status_code == 200
 
 
 def test_an_administrator_cannot_make_a_superuser(desk):
