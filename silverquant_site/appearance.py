@@ -158,6 +158,12 @@ NAVIGATION: list[dict[str, Any]] = [
                 "django_celery_beat.view_periodictask",
             ),
             _page(
+                _("Job runs"),
+                "play_circle",
+                "storage_app_jobrun_changelist",
+                "storage_app.view_jobrun",
+            ),
+            _page(
                 _("Job results"),
                 "task_alt",
                 "django_celery_results_taskresult_changelist",
