@@ -32,7 +32,6 @@ from tests.admin.pages import (
     FOREIGN,
     MODELS,
     NEVER,
-    PAGES,
     POSTED,
     PUBLIC,
     ROLES,
