@@ -69,7 +69,7 @@ def begin(user: User) -> TOTPDevice:
 def picture_of(device: TOTPDevice) -> str:
     """Return the QR code that an app scans, as an SVG element."""
     return segno.make(device.config_url, error="m").svg_inline(
-        scale=5, border=4, dark="#000", light="#fff"
+        border=4, dark="#000", light="#fff", omitsize=True
     )
 
 

@@ -7,9 +7,12 @@ from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings
 from django.contrib.auth.models import Group
 from django.urls import reverse
+from django_otp.oath import totp
+from django_otp.plugins.otp_static.models import StaticDevice
+from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from storage_app.models import Account, DecisionOutcome, Strategy, User
-from storage_app.services import approvals, bindings, strategies
+from storage_app.services import access, approvals, bindings, second_factor, strategies
 from storage_app.services.actors import person
 from tests.browser.conftest import PASSWORD, PHONE
 from tests.factories import make_user, restore_roles
@@ -158,3 +161,173 @@ def test_every_page_keeps_the_policy_and_is_without_barriers(
     assert [f"{name}: {one}" for name, told in found.items() for one in told] == []
     assert len(policies) > 30
     assert set(policies.values()) == {POLICY} == {settings.CONTENT_POLICY}
+
+
+def sign_in_as(me, username):
+    me.open("/admin/login/")
+    me.page.fill("#id_username", username)
+    me.page.fill("#id_password", PASSWORD)
+    me.page.click("#login-form button")
+    me.settle()
+
+
+def sign_out(me):
+    me.page.evaluate("document.querySelector('#logout-form').submit()")
+    me.settle()
+
+
+def press(me, selector):
+    me.page.click(selector)
+    me.settle()
+
+
+@SCREENS
+def test_parameters_are_written_in_the_form_and_approved_by_somebody_else(
+    visit, office, viewport, dark, language
+):
+    me = visit(viewport=viewport, dark=dark)
+    name = f"{language}_{'phone' if viewport else 'desktop'}"
+    sign_in_as(me, "wang")
+    speak(me, language)
+    me.open(url("storage_app_strategy_new_version", office.pk))
+    me.page.fill("#id_value-0", "20")
+    me.page.fill("#id_value-4", "[0.95,\n 1.1")
+    press(me, "#version-form button[data-kind=primary]")
+    assert me.page.is_visible("#typed .errorlist, #typed [id$=_error], #typed .text-red-600")
+    me.keep(f"flow_form_error_{name}")
+
+    me.page.fill("#id_value-4", "[0.95, 1.1]")
+    me.page.fill("#id_remark", "浏览器中修改")
+    press(me, "#version-form button[data-kind=primary]")
+    assert "v6" in me.text("#versions")
+    assert office.versions.count() == 6
+    office.refresh_from_db()
+    assert office.active_version.version == 3
+    me.keep(f"flow_waiting_{name}")
+    assert not me.page.query_selector(
+        f"a[href='{url('storage_app_strategy_approve', office.pk, 6)}']"
+    )
+
+    sign_out(me)
+    sign_in_as(me, "admin")
+    me.open(url("storage_app_strategy_change", office.pk))
+    press(me, f"#versions a[href='{url('storage_app_strategy_approve', office.pk, 6)}']")
+    assert "20" in me.text("#differences")
+    me.page.fill("#id_reason", "已复核")
+    me.keep(f"flow_approve_{name}")
+    press(me, "form.sq-panel button[data-kind=primary]")
+    office.refresh_from_db()
+    assert office.active_version.version == 6
+    assert office.active_version.params["slot_count"] == 20
+    me.keep(f"flow_approved_{name}")
+
+    press(me, f"#versions a[href='{url('storage_app_strategy_activate', office.pk, 3)}']")
+    me.page.fill("#id_reason", "回滚")
+    press(me, "form.sq-panel button[data-kind=primary]")
+    office.refresh_from_db()
+    assert office.active_version.version == 3
+    fits(me)
+
+
+@SCREENS
+def test_a_version_is_exported_and_read_back_from_its_file(
+    visit, office, tmp_path, viewport, dark, language
+):
+    me = visit(viewport=viewport, dark=dark)
+    sign_in_as(me, "wang")
+    speak(me, language)
+    me.open(url("storage_app_strategy_version", office.pk, 1))
+    with me.page.expect_download() as download:
+        me.page.click("a[href$='/export/yaml/']")
+    file = tmp_path / "v1.yaml"
+    download.value.save_as(file)
+    file.write_text(file.read_text().replace("slot_count: 10", "slot_count: 11"))
+
+    me.open(url("storage_app_strategy_new_version", office.pk))
+    me.page.set_input_files("#id_file", file)
+    press(me, "#file-form button")
+    assert "11" in me.text("#differences")
+    me.keep(f"flow_import_{language}_{'phone' if viewport else 'desktop'}")
+    fits(me)
+    press(me, "#version-form button[data-kind=primary]")
+
+    assert office.versions.order_by("-version").first().params == FIRST | {"slot_count": 11}
+
+
+@SCREENS
+def test_a_second_factor_is_set_up_asked_for_and_sessions_are_ended(
+    visit, office, viewport, dark, language
+):
+    user = User.objects.get(username="li")
+    access.require_second_factor(
+        person(User.objects.get(username="admin")), Group.objects.get(name="trader"), True
+    )
+    me = visit(viewport=viewport, dark=dark)
+    name = f"{language}_{'phone' if viewport else 'desktop'}"
+    sign_in_as(me, "li")
+    speak(me, language)
+    assert "/security/set-up/" in me.page.url
+    device = TOTPDevice.objects.get(user=user)
+    me.keep(f"flow_set_up_{name}")
+    me.page.fill("#id_code", f"{totp(device.bin_key, drift=-1):06d}")
+    press(me, "#code-form button[data-kind=primary]")
+    codes = me.text("#recovery-codes").split()
+    assert len(codes) == second_factor.RECOVERY_CODES
+    assert barriers(me) == []
+    me.keep(f"flow_recovery_codes_{name}")
+
+    other = visit(viewport=viewport, dark=dark)
+    sign_in_as(other, "li")
+    assert "/security/code/" in other.page.url
+    other.page.fill("#id_code", "r0000000")
+    press(other, "#code-form button[data-kind=primary]")
+    assert "/security/code/" in other.page.url
+    assert barriers(other) == []
+    other.keep(f"flow_code_{name}")
+    StaticDevice.objects.update(throttling_failure_count=0)
+    other.page.fill("#id_code", codes[0])
+    press(other, "#code-form button[data-kind=primary]")
+    assert other.page.url.endswith("/admin/")
+
+    me.open(url("security"))
+    assert len(me.page.query_selector_all("#sessions tbody tr")) == 2
+    me.keep(f"flow_sessions_{name}")
+    press(me, "#sessions button")
+    assert len(me.page.query_selector_all("#sessions tbody tr")) == 1
+    fits(me)
+    other.open("/admin/")
+    assert "/login/" in other.page.url
+
+
+@SCREENS
+def test_a_locked_person_is_unlocked_and_the_trail_tells_and_exports_it(
+    visit, office, viewport, dark, language
+):
+    thief = visit(viewport=viewport, dark=dark)
+    for _attempt in range(5):
+        thief.open("/admin/login/")
+        thief.page.fill("#id_username", "li")
+        thief.page.fill("#id_password", "wrong")
+        thief.page.click("#login-form button")
+        thief.settle()
+    thief.keep(f"flow_locked_{language}_{'phone' if viewport else 'desktop'}")
+    # The refusal itself is an error to the browser.
+    thief.complaints.clear()
+
+    me = visit(viewport=viewport, dark=dark)
+    sign_in_as(me, "admin")
+    speak(me, language)
+    user = User.objects.get(username="li")
+    me.open(url("storage_app_user_changelist"))
+    assert me.page.is_visible("#result_list [data-tone=bad]")
+    me.keep(f"flow_users_{language}_{'phone' if viewport else 'desktop'}")
+    me.open(url("storage_app_user_unlock", user.pk))
+    me.page.fill("#id_reason", "本人来电")
+    press(me, "form.sq-panel button[data-kind=primary]")
+    me.open(url("storage_app_auditentry_changelist") + "?q=本人来电")
+    assert "本人来电" in me.text("#result_list")
+    with me.page.expect_download() as download:
+        me.page.click("#export")
+    text = download.value.path().read_text("utf-8-sig")
+    assert text.count("\n") == 2
+    assert "本人来电" in text
