@@ -156,14 +156,20 @@ def cost_of_newest(fills: Fills, held: Mapping[int, int]) -> dict[int, Decimal]:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """Fills of a span of time with what each earned (milli-yuan) and closed (shares)."""
+    """Fills of a span of time with what each earned (milli-yuan), closed (shares), cost (fen).
+
+    The fee of an order stands at the first of its fills.
+    """
 
     fills: Fills
     profit: Integers
     matched: Integers
+    fee: Integers
 
     def take(self, places: Integers | Flags) -> Results:
-        return Results(self.fills.take(places), self.profit[places], self.matched[places])
+        """Return the results of some fills; they hold all fills of an order or none."""
+        columns = (self.profit[places], self.matched[places], self.fee[places])
+        return Results(self.fills.take(places), *columns)
 
     def by_period(self, group_by: str) -> list[dict[str, Any]]:
         """Return a row per day, month or year with fills, oldest first."""
@@ -183,7 +189,7 @@ class Results:
             np.ones_like(fills.day),
             np.where(fills.is_buy, amount, 0),
             np.where(fills.is_buy, 0, amount),
-            _fees(fills),
+            self.fee,
             self.profit,
             closed,
             closed & (self.profit > 0),
@@ -201,7 +207,8 @@ def match(fills: Fills, start: date, end: date) -> Results:
     ordered = _in_order(fills)
     profit, matched = _match(ordered)
     inside = (ordered.day >= _day_number(start)) & (ordered.day <= _day_number(end))
-    return Results(ordered, profit, matched).take(inside)
+    within = ordered.take(inside)
+    return Results(within, profit[inside], matched[inside], _fees(within))
 
 
 def summarise(fills: Fills, start: date, end: date, group_by: str) -> list[dict[str, Any]]:
