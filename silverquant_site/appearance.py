@@ -14,8 +14,8 @@ from silverquant_site import env
 # Chinese traders read red as up and green as down; RISE_IS_RED=no turns it round.
 RISE_IS_RED = env.flag("RISE_IS_RED", default=True)
 
-_RED = {"400": "#f87171", "600": "#d92d20"}
-_GREEN = {"400": "#34d399", "600": "#079455"}
+_RED = {"400": "#f87171", "600": "#d92d20", "700": "#b42318"}
+_GREEN = {"400": "#34d399", "600": "#079455", "700": "#067647"}
 _BLUE = {
     "50": "#eff5ff",
     "100": "#dbe8fe",

@@ -160,19 +160,22 @@ def cost_of_newest(fills: Fills, held: Mapping[int, int]) -> dict[int, Decimal]:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """Fills of a span of time with what each earned (milli-yuan) and closed (shares).
+    """Fills of a span of time with what each earned (milli-yuan), closed (shares), cost (fen).
 
-    `estimated` marks those whose figures rest on an assumed fill.
+    The fee of an order stands at the first of its fills; `estimated` marks those whose figures
+    rest on an assumed fill.
     """
 
     fills: Fills
     profit: Integers
     matched: Integers
+    fee: Integers
     estimated: Flags
 
     def take(self, places: Integers | Flags) -> Results:
-        fills = self.fills.take(places)
-        return Results(fills, self.profit[places], self.matched[places], self.estimated[places])
+        """Return the results of some fills; they hold all fills of an order or none."""
+        columns = (self.profit[places], self.matched[places], self.fee[places])
+        return Results(self.fills.take(places), *columns, self.estimated[places])
 
     def by_period(self, group_by: str) -> list[dict[str, Any]]:
         """Return a row per day, month or year with fills, oldest first."""
@@ -192,7 +195,7 @@ class Results:
             np.ones_like(fills.day),
             np.where(fills.is_buy, amount, 0),
             np.where(fills.is_buy, 0, amount),
-            _fees(fills),
+            self.fee,
             self.profit,
             closed,
             closed & (self.profit > 0),
@@ -211,7 +214,9 @@ def match(fills: Fills, start: date, end: date) -> Results:
     ordered = _in_order(fills)
     profit, matched = _match(ordered)
     inside = (ordered.day >= _day_number(start)) & (ordered.day <= _day_number(end))
-    return Results(ordered, profit, matched, _rests_on_assumed(ordered)).take(inside)
+    estimated = _rests_on_assumed(ordered)[inside]
+    within = ordered.take(inside)
+    return Results(within, profit[inside], matched[inside], _fees(within), estimated)
 
 
 def summarise(fills: Fills, start: date, end: date, group_by: str) -> list[dict[str, Any]]:

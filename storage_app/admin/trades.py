@@ -113,13 +113,13 @@ class TradeAdmin(KeysetAdmin):
     key = ("-trade_date", "-traded_at", "trade_uid")
     list_display = (
         "time",
-        "account",
         "code",
         "name",
         "kind",
         "num_price",
         "num_volume",
         "money_amount",
+        "account",
         "strategy_name",
         "remark",
     )
