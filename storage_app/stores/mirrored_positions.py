@@ -166,13 +166,11 @@ class MirroredPositions(Mirrored[RedisPositions, FilePositions], PositionStore):
         is_tick = name == "raise_extremes"
         done = (True, not self.switches.dual_write)
         self.outbox.append(KIND, body, marks=done, sync=not is_tick)
-        if self.sync.is_on_files():
-            with self.sync.host_lock():
-                self.sync.catch_up()
+        self.sync.note_done()
 
     def _write_files(self, name: str, book: str, arguments: dict[str, Any]) -> Any:
         self.sync.check_lease(book, may_begin=self.switches.claims)
-        self.sync.settlement.keep_base(book)
+        self.sync.settlement.keep_base(book, self.sync.outage())
         body = position_entries.to_body(book, None, name, arguments)
         entry = self.outbox.append(KIND, body)
         result = getattr(self.mirror, name)(account_id=book, **arguments)
