@@ -10,6 +10,7 @@ the files. A book that Redis has lost is rebuilt by the host that holds its leas
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from functools import cached_property
@@ -35,6 +36,8 @@ KIND: Final = position_entries.KIND
 RETURN_SECONDS: Final = 0.1
 # Between two looks at what others change; with the copying it stays below 5 s.
 FOLLOW_SECONDS: Final = 2.0
+# Until a host adds what it had done to a book that another one holds and does not rebuild.
+PATIENCE_SECONDS: Final = 10.0
 
 
 class LostElsewhere(Unavailable):
@@ -63,6 +66,8 @@ class BookSync:
         self._flag = self._directory / "positions.on_files"
         self._raising = self._directory / "positions.to_files"
         self._known: dict[str, BookMarks] = {}
+        # Books that wait for another host, with the moment since when.
+        self._waiting: dict[str, tuple[float, BookMarks]] = {}
         self._was_on_files = False
         # Losses that the log has told of.
         self._told: set[tuple[str, BookMarks]] = set()
@@ -247,7 +252,23 @@ class BookSync:
         self.leave_files()
         yield []
 
-    def _settle(self, book: str, owed: list[Entry], *, may_rebuild: bool = True) -> bool:
+    def _has_waited(self, book: str, marks: BookMarks) -> bool:
+        """Tell whether a book has been older than it was for so long that the host that holds
+        it, and rebuilds it at once, seems not to know of what was lost."""
+        since, known = self._waiting.get(book, (0.0, marks))
+        if not since or known != marks:
+            self._waiting[book] = (time.monotonic(), marks)
+            return False
+        return time.monotonic() - since > PATIENCE_SECONDS
+
+    def _settle(
+        self,
+        book: str,
+        owed: list[Entry],
+        *,
+        may_rebuild: bool = True,
+        may_mend: bool = False,
+    ) -> bool:
         """Make Redis and the files agree on a book; the host lock is held.
 
         False if Redis has lost the book and it is not for this host, or not now, to rebuild it.
@@ -256,7 +277,9 @@ class BookSync:
         if not owed and not ours.generation:
             return True  # left by file mode, and no mirror of anything
         may_rebuild = may_rebuild and (bool(owed) or self._is_ours(ours))
-        marks = self.settlement.settle(book, owed, self.outage(), may_rebuild=may_rebuild)
+        marks = self.settlement.settle(
+            book, owed, self.outage(), may_rebuild=may_rebuild, may_mend=may_mend
+        )
         if marks is None:
             return False
         self._known[book] = marks
@@ -286,10 +309,12 @@ class BookSync:
             copy = self.breaker.call(self.primary.dump, book)
             known = self.mirror.read_copy(book)
             if not is_lost(copy.marks, known.marks):
+                self._waiting.pop(book, None)
                 self.mirror.load_copy(book, copy)
                 return True
             self.settlement.begin()
-            if self._settle(book, [], may_rebuild=False):
+            may_mend = self._has_waited(book, known.marks)
+            if self._settle(book, [], may_rebuild=False, may_mend=may_mend):
                 return True
             if self._is_ours(known.marks):
                 self._raise_flag(Unavailable(self.primary.component, f"it has lost book {book}"))

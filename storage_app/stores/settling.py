@@ -62,7 +62,13 @@ class Settlement:
         self._journalled = None
 
     def settle(
-        self, book: str, owed: list[Entry], outage: int, *, may_rebuild: bool
+        self,
+        book: str,
+        owed: list[Entry],
+        outage: int,
+        *,
+        may_rebuild: bool,
+        may_mend: bool = False,
     ) -> BookMarks | None:
         """Make both agree, which brings what is owed to Redis; return the marks of the book.
 
@@ -79,6 +85,8 @@ class Settlement:
                 wanted = self._merged(book, base, ours, theirs, changes, is_owed=bool(owed))
             elif may_rebuild:
                 wanted = _rebuilt(ours, theirs)
+            elif may_mend and theirs.marks.generation == ours.marks.generation:
+                wanted = self._mended(book, ours, theirs)
             else:
                 return None
             if wanted is None:
@@ -138,6 +146,16 @@ class Settlement:
             theirs.marks.lease or ours.marks.lease,
         )
         return replace(theirs, state=result.state, applied=result.applied, marks=marks)
+
+    def _mended(self, book: str, ours: BookCopy, theirs: BookCopy) -> BookCopy:
+        """Return an older book, which whoever holds it takes for whole, with what we had done
+        since; as a new generation, so that every other host adds its own."""
+        generation, revision, lease = theirs.marks
+        older = replace(theirs, lineage=dict(theirs.lineage) | {generation: revision})
+        result = merge(ours, ours, older, self._changes(book, older, [], time.time()))
+        self._note_stopped(book, ours, result)
+        marks = BookMarks(_new_generation(), max(revision, ours.marks.revision) + 1, lease)
+        return replace(older, state=result.state, applied=result.applied, marks=marks)
 
     def _changes(
         self, book: str, theirs: BookCopy, owed: list[Entry], well_until: float
