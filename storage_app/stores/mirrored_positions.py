@@ -151,7 +151,10 @@ class MirroredPositions(Mirrored[RedisPositions, FilePositions], PositionStore):
         result = self.breaker.call(getattr(self.primary, name), account_id=book, **arguments)
         answer = self.primary.answered
         known = self.sync.known_marks(book)
-        self.sync.believe(book, answer.marks)
+        is_current = self.sync.believe(book, answer.marks)
+        if not is_current and self.sync.known_marks(book).generation != answer.marks.generation:
+            # It was done on what Redis had lost, and the book was rebuilt without it since.
+            return self._write_primary(name, book, arguments)
         is_news = name != "raise_extremes" and answer.marks.revision > known.revision
         # What was done already may have been done by a program that died before it noted it.
         if answer.is_change or is_news:
