@@ -94,6 +94,8 @@ def transactional_db_clickhouse(django_db_setup, django_db_blocker):
             for table in TABLES:
                 cursor.execute(f"TRUNCATE TABLE {table.name}")
         yield connection
+        # While it may still use the databases.
+        end_background()
 
 
 @pytest.fixture(autouse=True)
