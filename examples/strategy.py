@@ -50,13 +50,14 @@ class Strategy:
         return all_held_inc(disk_lock, self.paths.held)
 
     def execute(self, moment, tick, quotes):
+        # First, so that a tick that is lived through once more after a crash ends the same.
+        self.cancel_late(moment)
         now = f"{moment:%H:%M}"
         positions = self.broker.query_positions()
         if self.selling.time_range[0] <= now <= self.selling.time_range[1]:
             self.scan_sell(moment, tick, now, quotes, positions)
         if self.buying.time_range[0] <= now <= self.buying.time_range[1]:
             self.scan_buy(moment, tick, quotes, positions)
-        self.cancel_late(moment)
 
     def scan_sell(self, moment, tick, now, quotes, positions):
         highs, held = update_max_prices(

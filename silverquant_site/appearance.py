@@ -14,8 +14,8 @@ from silverquant_site import env
 # Chinese traders read red as up and green as down; RISE_IS_RED=no turns it round.
 RISE_IS_RED = env.flag("RISE_IS_RED", default=True)
 
-_RED = {"400": "#f87171", "600": "#d92d20"}
-_GREEN = {"400": "#34d399", "600": "#079455"}
+_RED = {"400": "#f87171", "600": "#d92d20", "700": "#b42318"}
+_GREEN = {"400": "#34d399", "600": "#079455", "700": "#067647"}
 _BLUE = {
     "50": "#eff5ff",
     "100": "#dbe8fe",
@@ -158,6 +158,12 @@ NAVIGATION: list[dict[str, Any]] = [
                 "django_celery_beat.view_periodictask",
             ),
             _page(
+                _("Job runs"),
+                "play_circle",
+                "storage_app_jobrun_changelist",
+                "storage_app.view_jobrun",
+            ),
+            _page(
                 _("Job results"),
                 "task_alt",
                 "django_celery_results_taskresult_changelist",
@@ -190,7 +196,7 @@ UNFOLD: dict[str, Any] = {
         "fall": _GREEN if RISE_IS_RED else _RED,
     },
     "STYLES": [_asset("storage_app/platform.css"), _asset("storage_app/governance.css")],
-    "SCRIPTS": [_asset("storage_app/charts.js")],
+    "SCRIPTS": [_asset("storage_app/charts.js"), _asset("storage_app/scrolling.js")],
     "ACCOUNT": {
         "navigation": [
             {"title": _("Sign-in and security"), "link": reverse_lazy("admin:security")},

@@ -18,6 +18,9 @@ django_stubs_ext.monkeypatch()
 BASE_DIR = env.BASE_DIR
 DATA_DIR = env.directory("DATA_DIR", BASE_DIR / "var")
 
+# The only place of the server that the admin imports from.
+IMPORT_ROOT = DATA_DIR / "import"
+
 # What create_data_store() does when the caller says nothing.
 DATA_STORE_MODE = env.store_mode()
 ENABLE_DUAL_WRITE = env.flag("ENABLE_DUAL_WRITE", default=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from celery import current_app, shared_task
@@ -11,13 +12,18 @@ from django.db.utils import OperationalError
 from storage_app.backup import unfinished
 from storage_app.backup.making import back_up
 from storage_app.contract.errors import StorageError
+from storage_app.imports import runs
 from storage_app.models import JobRun
 from storage_app.services import actors, jobs, trading_calendar
+from storage_app.services.findings import told
 from storage_app.services.jobs import Outcome
 from storage_app.stores import closing, kline_mirror
 from storage_app.stores.aging import age_books as age
 from storage_app.stores.compose import open_platform_store
 from storage_app.stores.draining import drain
+from storage_app.verify import bar_quality, comparing
+from storage_app.verify.bar_quality import BarScope
+from storage_app.verify.scope import Scope
 from trades_app.market import clock
 
 # 30 s, 1, 2, 4, 8 and then every 10 minutes: an hour of outage is bridged.
@@ -68,6 +74,24 @@ def backup() -> Outcome:
     return _daily("backup", lambda watch: back_up(settings.DATA_DIR, actor, watch=watch).as_json())
 
 
+@shared_task(name="storage_app.verify", **RETRY)
+def verify() -> Outcome:
+    work = partial(comparing.run, actors.job("verify"), Scope())
+    return _daily("verify", lambda watch: told(work(watch)))
+
+
+@shared_task(name="storage_app.check_klines", **RETRY)
+def check_klines() -> Outcome:
+    work = partial(bar_quality.run, actors.job("check_klines"), BarScope())
+    return _daily("check_klines", lambda watch: told(work(watch)), trading_days_only=True)
+
+
+# Without a retry: a person watches it, and may begin it again.
+@shared_task(name="storage_app.run_import")
+def run_import(number: int) -> Outcome:
+    return runs.perform(number)
+
+
 @shared_task(name="storage_app.rescue_jobs", ignore_result=True)
 def rescue_jobs() -> list[str]:
     return [_rescue(run) for run in jobs.abandoned()]
@@ -105,5 +129,5 @@ def _rescue(run: JobRun) -> str:
     if run.day < clock.today() or run.attempts >= jobs.MOST_ATTEMPTS:
         jobs.give_up(run)
         return f"gave up {run}"
-    current_app.send_task(f"storage_app.{run.job}")
+    current_app.send_task(f"storage_app.{run.job}", [run.pk] if run.slot else [])
     return f"asked for {run}"

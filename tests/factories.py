@@ -145,6 +145,14 @@ def make_conflict(trade=None, reason="it is already recorded otherwise", **field
     return TradeConflict.objects.get(trade_uid=trade.trade_uid)
 
 
+def make_report(kind="verify", findings=(), **fields):
+    from storage_app.models import Report
+
+    values = {"started_at": clock.now(), "finished_at": clock.now(), "actor": "system"}
+    values |= {"is_clean": not findings, "findings": list(findings)}
+    return Report.objects.create(kind=kind, **values | fields)
+
+
 def make_bars(code="600000.SH", days=5, start=date(2026, 3, 2), first_close=10.0):
     """`days` rising bars on weekdays from `start`, in the columns that write_klines takes."""
     dates = []

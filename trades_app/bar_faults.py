@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from trades_app.bar_checks import Check, Severity
 from trades_app.market import codes as securities
 from trades_app.quality import PRICES
 
@@ -37,30 +37,6 @@ _SHOWN_RANGES: Final = 3
 
 Mask = npt.NDArray[np.bool_]
 Days = npt.NDArray[np.int64]
-
-
-class Severity(StrEnum):
-    ERROR = "error"
-    WARNING = "warning"
-    INFO = "info"
-
-
-class Check(StrEnum):
-    GAP = "gap"
-    SUSPENDED = "suspended"
-    MARKET_GAP = "market gap"
-    THIN_DAY = "thin day"
-    ENDED = "ended"
-    CLOSED_DAY = "closed day"
-    RANGE = "range"
-    PRICE = "price"
-    TURNOVER = "turnover"
-    LOTS = "lots"
-    AVERAGE = "average"
-    JUMP = "jump"
-    COPY = "copy"
-    SOURCES = "sources"
-    TWIN = "twin"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from django.core.exceptions import FieldDoesNotExist, PermissionDenied
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
+from django.utils.functional import Promise
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import (
@@ -35,6 +36,7 @@ from storage_app.models import (
     AuditAction,
     AuditEntry,
     ParamVersion,
+    Report,
     RolePolicy,
     Strategy,
     TradeConflict,
@@ -70,6 +72,7 @@ MODELS: Mapping[str, type[Model]] = {
         Group,
         ParamVersion,
         RolePolicy,
+        Report,
         Strategy,
         TradeConflict,
         User,
@@ -77,6 +80,18 @@ MODELS: Mapping[str, type[Model]] = {
 }
 # A decision on a conflict tells what it changed in the ledger.
 ALSO_TOLD: Mapping[str, type[Model]] = {str(TradeConflict._meta.model_name): Trade}
+# What entries tell beside columns.
+FACTS: Mapping[str, Promise] = {
+    "active_version": _("active parameter version"),
+    "decision": _("decision"),
+    "failed_sign_ins_forgotten": _("failed sign-ins forgotten"),
+    "password": _("password"),
+    "recovery_codes": _("recovery codes"),
+    "second_factor": _("second factor"),
+    "sessions_ended": _("sessions ended"),
+    "snapshots": _("daily snapshots"),
+    "source": _("source"),
+}
 ENTITIES = {name: model._meta.verbose_name for name, model in MODELS.items()}
 
 
@@ -199,6 +214,8 @@ def _exported_cell(value: Any) -> str:
 
 def label_of(entity: str, key: str) -> str:
     """Return what a form calls the column; its name where no model knows it any more."""
+    if key in FACTS:
+        return capfirst(str(FACTS[key]))
     for model in (MODELS.get(entity), ALSO_TOLD.get(entity)):
         if model is not None:
             try:

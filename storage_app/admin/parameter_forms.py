@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from django import forms
 from django.utils.functional import Promise
+from django.utils.translation import gettext as translate
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import (
     UnfoldAdminFileFieldWidget,
@@ -20,7 +21,7 @@ from unfold.widgets import (
 
 from storage_app.contract.errors import InvalidInput
 from storage_app.services import parameter_texts
-from storage_app.services.parameter_texts import Format
+from storage_app.services.parameter_texts import Format, Unreadable
 
 # Each parameter has two fields, and Django takes at most 1000 of a form.
 MOST_FIELDS: Final = 300
@@ -78,16 +79,30 @@ def _read(text: str) -> dict[str, Any]:
     try:
         return parameter_texts.read(text, Format.JSON)
     except InvalidInput as exc:
-        raise forms.ValidationError(f"{exc}{_excerpt(text, str(exc))}") from exc
+        raise forms.ValidationError(f"{explain(exc)}{_excerpt(text, exc)}") from exc
 
 
-def _excerpt(text: str, complaint: str) -> str:
-    """Return the line that a complaint such as `line 3, column 1: …` speaks of."""
-    number = complaint.removeprefix("line ").split(",")[0].split(":")[0]
+def explain(exc: InvalidInput) -> str:
+    """Return what is wrong with a text in the reader's language, the place first."""
+    if not isinstance(exc, Unreadable):
+        return str(exc)
+    what, _colon, name = exc.problem.partition(": ")
+    words = translate(what) + (f": {name}" if name else "")
+    if exc.line is None:
+        return words
+    if exc.column is None:
+        return str(_("Line %(line)s: %(problem)s") % {"line": exc.line, "problem": words})
+    place = {"line": exc.line, "column": exc.column, "problem": words}
+    return str(_("Line %(line)s, column %(column)s: %(problem)s") % place)
+
+
+def _excerpt(text: str, exc: InvalidInput) -> str:
+    """Return the line that an error speaks of."""
     lines = text.splitlines()
-    if not number.isdecimal() or not 0 < int(number) <= len(lines):
+    line = getattr(exc, "line", None)
+    if line is None or not 0 < line <= len(lines):
         return ""
-    return f" → {lines[int(number) - 1].strip()[:LONG_TEXT]}"
+    return f" → {lines[line - 1].strip()[:LONG_TEXT]}"
 
 
 def _text_field(value: str) -> forms.Field:
@@ -233,4 +248,4 @@ class FileForm(forms.Form):
             form = parameter_texts.format_of(given.name)
             return parameter_texts.read(parameter_texts.decode(given.read()), form)
         except InvalidInput as exc:
-            raise forms.ValidationError(str(exc)) from exc
+            raise forms.ValidationError(explain(exc)) from exc

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django import forms
@@ -9,6 +10,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.functional import Promise
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.safestring import mark_safe
 from django.utils.translation import gettext_lazy as _
@@ -19,12 +21,19 @@ from django_otp import login as remember_device
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from storage_app.admin.sources import signed_in
-from storage_app.contract.errors import InvalidInput, StorageError
+from storage_app.contract.errors import Conflict, InvalidInput, StorageError
 from storage_app.services import second_factor, sessions
 from storage_app.services.actors import of_request
 
 Context = dict[str, Any]
 CODE_ATTRIBUTES = {"autocomplete": "one-time-code", "autofocus": True, "maxlength": 20}
+
+
+COMPLAINTS: Mapping[type[StorageError], Promise] = {
+    second_factor.WrongCode: _("This code is wrong, too old or used already."),
+    second_factor.TooSoon: _("Too many wrong codes; wait a little before the next."),
+    Conflict: _("There is a second factor already; remove it before another is set up."),
+}
 
 
 class CodeForm(forms.Form):
@@ -63,7 +72,7 @@ def check_page(request: HttpRequest, context: Context) -> HttpResponse:
         try:
             device = second_factor.verify(user, form.cleaned_data["code"])
         except InvalidInput as exc:
-            form.add_error("code", str(exc))
+            form.add_error("code", explain(exc))
         else:
             remember_device(request, device)
             # A session from before the code must be worth nothing after it.
@@ -81,14 +90,14 @@ def setup_page(request: HttpRequest, context: Context) -> HttpResponse:
     try:
         device = second_factor.begin(user)
     except StorageError as exc:
-        messages.error(request, str(exc))
+        messages.error(request, explain(exc))
         return HttpResponseRedirect(reverse("admin:security"))
     form = CodeForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
             codes = second_factor.confirm(of_request(request), user, form.cleaned_data["code"])
         except StorageError as exc:
-            form.add_error("code", str(exc))
+            form.add_error("code", explain(exc))
         else:
             device.refresh_from_db()
             remember_device(request, device)
@@ -126,11 +135,11 @@ def remove_second_factor(request: HttpRequest, context: Context) -> HttpResponse
     form = CodeForm(request.POST, prefix="remove")
     try:
         if not form.is_valid():
-            raise InvalidInput(str(_("A code is needed to remove the second factor.")))
+            raise second_factor.WrongCode("no code")
         second_factor.verify(user, form.cleaned_data["code"])
         second_factor.remove(of_request(request), user)
     except StorageError as exc:
-        messages.error(request, str(exc))
+        messages.error(request, explain(exc))
     else:
         messages.success(request, _("The second factor is removed."))
     return HttpResponseRedirect(reverse("admin:security"))
@@ -148,6 +157,14 @@ def end_sessions(request: HttpRequest, context: Context) -> HttpResponse:
     )
     messages.success(request, _("Sessions ended: %(number)s") % {"number": ended})
     return HttpResponseRedirect(reverse("admin:security"))
+
+
+def explain(exc: StorageError) -> str:
+    """Return what is wrong with a code in the reader's language."""
+    for kind, words in COMPLAINTS.items():
+        if isinstance(exc, kind):
+            return str(words)
+    return str(exc)
 
 
 def _next(request: HttpRequest) -> str:

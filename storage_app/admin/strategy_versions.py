@@ -135,6 +135,10 @@ class VersionPages(ServiceAdmin):
                 given["remark"],
                 based_on=given["based_on"],
             )
+        except strategies.Overtaken as exc:
+            text = _("%(name)s has saved version %(number)s meanwhile; compare and save again.")
+            form.add_error(None, text % {"name": exc.by, "number": exc.version})
+            return None
         except StorageError as exc:
             form.add_error(None, str(exc))
             return None

@@ -23,13 +23,13 @@ from storage_app.contract.types import BookCopy, BookMarks, BookState, Trade, Wr
 from storage_app.contract.watching import UNWATCHED, Watch
 from storage_app.services.actors import Actor
 from storage_app.stores import trade_rows
-from storage_app.stores.book_sync import new_generation
 from storage_app.stores.clickhouse import ClickHouseTrades
 from storage_app.stores.file.documents import atomic_write_bytes, read_document
 from storage_app.stores.file.positions import FilePositions
 from storage_app.stores.file.trades import FileTrades
 from storage_app.stores.orm import translating
 from storage_app.stores.redis import RedisPositions
+from storage_app.stores.settling import new_generation
 from trades_app.market import calendar
 
 _BATCH: Final = 10_000

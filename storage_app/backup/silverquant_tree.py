@@ -48,6 +48,8 @@ from trades_app.market import calendar
 DIRECTORY: Final = "silverquant"
 BARS: Final = Path("_daily_akshare") / "kline"
 ENCODING: Final = "gb18030"
+# Fills that an import assumed of orders: whoever imports the orders again may do so again.
+ASSUMED: Final = "assumed"
 _LABELS: Final = {kind: label for label, kind in reversed(KINDS.items())}
 
 
@@ -115,7 +117,7 @@ def _write_orders(cache: Path, scope: Scope, account_id: str, namespaces: set[st
         for month in scopes.trades(scope, account_id):
             for trade in month:
                 own = trade.strategy_name if trade.strategy_name in namespaces else ""
-                if trade.order_type is OrderType.CANCEL:
+                if trade.order_type is OrderType.CANCEL or trade.source == ASSUMED:
                     continue
                 if own not in streams:
                     streams[own] = _open_orders(cache / _folder(own))
@@ -129,7 +131,8 @@ def _write_orders(cache: Path, scope: Scope, account_id: str, namespaces: set[st
 
 def _open_orders(folder: Path) -> io.TextIOWrapper:
     make_directory(folder)
-    stream = (folder / ORDER_NAMES[0]).open("w", encoding=ENCODING, newline="")
+    path = folder / ORDER_NAMES[0]
+    stream: io.TextIOWrapper = path.open("w", encoding=ENCODING, newline="")
     csv.writer(stream, lineterminator="\r\n").writerow(COLUMNS)
     return stream
 

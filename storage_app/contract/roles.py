@@ -208,9 +208,12 @@ class TradeLedger(Protocol):
         """Sum fills by `day`, `month` or `year`, oldest first; account None means all accounts.
 
         Keys: period ('2026-01-05', '2026-01' or '2026'), trade_count, buy_amount, sell_amount,
-        total_amount, fee, profit, win_rate, unmatched_volume. Profit is FIFO per account and
-        code, before fees, an opening before `start_date` counting as cost; `win_rate` is None
-        without a closed lot; `unmatched_volume` is shares sold without a recorded buy.
+        total_amount, fee, profit, win_rate, unmatched_volume, is_estimate. Profit is FIFO per
+        account and code, before fees, an opening before `start_date` counting as cost;
+        `win_rate` is None without a closed lot; `unmatched_volume` is shares sold without a
+        recorded buy;
+        `is_estimate` is True where a figure rests on a fill that an import assumed from its
+        order (source `assumed`), and wherever the figures are shown they are to be labelled so.
         """
         ...
 

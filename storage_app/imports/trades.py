@@ -28,10 +28,10 @@ from storage_app.legacy.orders import (
     read_order_batches,
 )
 from storage_app.legacy.text import LegacyFileError
+from trades_app.ledger import ASSUMED
 
 KIND = gettext_noop("orders")
 SOURCE = "legacy"
-ASSUMED = "assumed"
 _FILLS = {
     OrderType.BUY_ORDER: OrderType.BUY_TRADE,
     OrderType.SELL_ORDER: OrderType.SELL_TRADE,

@@ -25,6 +25,7 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from storage_app import alerts
+from storage_app.contract.errors import Conflict
 from storage_app.contract.watching import Cancelled, Progress, Watch
 from storage_app.models import JobRun, JobStatus
 from trades_app.market import calendar, clock
@@ -91,7 +92,7 @@ def claim(rows: Any) -> Claim:
         run.lease_until = timezone.now() + LEASE
         run.attempts += 1
         run.started_at, run.finished_at = timezone.now(), None
-        run.message, run.step, run.done, run.total = "", "", 0, None
+        run.message, run.step, run.done, run.total, run.result = "", "", 0, None, None
         run.save()
     return Claim(run)
 
@@ -142,10 +143,12 @@ def _key(run: JobRun) -> str:
 
 
 def _finish(run: JobRun, status: JobStatus, message: str, result: Any = None) -> Outcome:
+    # What a run that ended early has written of its result stays.
+    known = {} if result is None else {"result": result}
     found = _own(run).update(
         status=status,
         message=message,
-        result=result,
+        **known,
         finished_at=timezone.now(),
         lease_until=None,
         wants_cancel=False,
@@ -177,6 +180,16 @@ def abandoned() -> list[JobRun]:
     )
     since = clock.today() - timedelta(days=1)
     return list(JobRun.objects.filter(left, day__gte=since))
+
+
+def request_cancel(run: JobRun) -> None:
+    """Ask a run to stop; Conflict when it is over. One that nobody has begun is over at once."""
+    if run.is_over:
+        raise Conflict(f"{run} is over already: {run.get_status_display()}")
+    if run.status == JobStatus.WAITING:
+        run.status, run.finished_at = JobStatus.CANCELLED, timezone.now()
+    run.wants_cancel = run.status == JobStatus.RUNNING
+    run.save()
 
 
 def give_up(run: JobRun) -> None:

@@ -23,8 +23,19 @@ _SUFFIXES = {".json": Format.JSON, ".yaml": Format.YAML, ".yml": Format.YAML}
 # The reader of YAML is slow, and nobody writes that much by hand.
 _MAX_YAML = 256 * 1024
 _PARSER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-# What is given in place of an object reads as this.
-_NOT_AN_OBJECT = 'line 1: write an object of names and values, such as {"slots": 10}'
+_REPEATED = "a key is given twice"
+_NOT_AN_OBJECT = "write an object of names and values"
+
+
+class Unreadable(InvalidInput):
+    """A text holds no parameters; where is known, the line and the column, counted from 1."""
+
+    def __init__(self, problem: str, line: int | None = None, column: int | None = None) -> None:
+        self.problem, self.line, self.column = problem, line, column
+        place = "" if line is None else f"line {line}: "
+        if column is not None:
+            place = f"line {line}, column {column}: "
+        super().__init__(f"{place}{problem}")
 
 
 class _RepeatedError(ValueError):
@@ -36,18 +47,18 @@ def format_of(filename: str) -> Format:
     for suffix, found in _SUFFIXES.items():
         if filename.lower().endswith(suffix):
             return found
-    raise InvalidInput(f"{filename!r} is neither a .json nor a .yaml file")
+    raise Unreadable("the file is neither .json nor .yaml")
 
 
 def decode(content: bytes) -> str:
     """Return the text of a file, UTF-8 with or without a byte order mark."""
     if len(content) > 2 * parameters.MAX_BYTES:
-        raise InvalidInput(f"the file has {len(content)} bytes, far more than parameters may take")
+        raise Unreadable("the file is far larger than parameters may be")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as exc:
         line = content[: exc.start].count(b"\n") + 1
-        raise InvalidInput(f"line {line}: byte {content[exc.start]:#04x} is not UTF-8") from exc
+        raise Unreadable("the file is not UTF-8", line) from exc
 
 
 def read(text: str, form: Format) -> dict[str, Any]:
@@ -58,9 +69,9 @@ def read(text: str, form: Format) -> dict[str, Any]:
     try:
         found = _READERS[form](text)
     except RecursionError as exc:
-        raise InvalidInput(f"nested deeper than {parameters.MAX_DEPTH} levels") from exc
+        raise Unreadable("nested too deep") from exc
     if not isinstance(found, dict):
-        raise InvalidInput(_NOT_AN_OBJECT)
+        raise Unreadable(_NOT_AN_OBJECT, 1)
     return parameters.normalise(found).params
 
 
@@ -91,11 +102,11 @@ def _read_json(text: str) -> Any:
     try:
         return json.loads(text, object_pairs_hook=_unrepeated, parse_constant=_refuse_constant)
     except json.JSONDecodeError as exc:
-        raise InvalidInput(f"line {exc.lineno}, column {exc.colno}: {exc.msg}") from exc
+        raise Unreadable(exc.msg, exc.lineno, exc.colno) from exc
     except _RepeatedError as exc:
         # YAML's grammar knows where things stand; a tab is white space in JSON alone.
         _check_tree(text.replace("\t", " "))
-        raise InvalidInput(str(exc)) from exc
+        raise Unreadable(str(exc)) from exc
 
 
 def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -103,25 +114,25 @@ def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         names = [name for name, _value in pairs]
         repeated = next(name for name in names if names.count(name) > 1)
-        raise _RepeatedError(f"the key {repeated!r} is given twice")
+        raise _RepeatedError(f"{_REPEATED}: {repeated}")
     return found
 
 
 def _refuse_constant(name: str) -> Any:
-    raise InvalidInput(f"{name} is not a finite number")
+    raise Unreadable(f"not a finite number: {name}")
 
 
 def _read_yaml(text: str) -> Any:
     if len(text) > _MAX_YAML:
-        raise InvalidInput(f"YAML of {len(text)} characters; use JSON above {_MAX_YAML}")
+        raise Unreadable("too much for YAML; use JSON")
     _check_tree(text)
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as exc:
-        raise InvalidInput(_describe(exc)) from exc
+        raise _translated(exc) from exc
     except ValueError as exc:
         # A date such as 2026-02-30 fits the form of one and is none.
-        raise InvalidInput(f"a value cannot be read: {exc}") from exc
+        raise Unreadable(f"a value cannot be read: {exc}") from exc
 
 
 def _check_tree(text: str) -> None:
@@ -130,15 +141,13 @@ def _check_tree(text: str) -> None:
         for event in yaml.parse(text, Loader=_PARSER):
             if isinstance(event, yaml.AliasEvent):
                 line = event.start_mark.line + 1 if event.start_mark else 1
-                raise InvalidInput(
-                    f"line {line}: references (*{event.anchor}) "
-                    "are not supported; write the value out"
-                )
+                name = f"*{event.anchor}"
+                raise Unreadable(f"references are not supported; write the value out: {name}", line)
         tree = yaml.compose(text, Loader=_PARSER)
     except yaml.YAMLError as exc:
-        raise InvalidInput(_describe(exc)) from exc
+        raise _translated(exc) from exc
     for node, line in _repeated_keys(tree):
-        raise InvalidInput(f"line {line}: the key {node!r} is given twice")
+        raise Unreadable(f"{_REPEATED}: {node}", line)
 
 
 def _repeated_keys(node: Any) -> Iterator[tuple[str, int]]:
@@ -155,12 +164,12 @@ def _repeated_keys(node: Any) -> Iterator[tuple[str, int]]:
             yield from _repeated_keys(item)
 
 
-def _describe(exc: yaml.YAMLError) -> str:
+def _translated(exc: yaml.YAMLError) -> Unreadable:
     mark = getattr(exc, "problem_mark", None)
     problem = getattr(exc, "problem", None) or str(exc).splitlines()[0]
     if mark is None:
-        return problem
-    return f"line {mark.line + 1}, column {mark.column + 1}: {problem}"
+        return Unreadable(problem)
+    return Unreadable(problem, mark.line + 1, mark.column + 1)
 
 
 _READERS: Mapping[Format, Callable[[str], Any]] = {

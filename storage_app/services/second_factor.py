@@ -23,6 +23,14 @@ _HIGHEST_ROLE = "admin"
 _NAME = "authenticator"
 
 
+class WrongCode(InvalidInput):
+    """A code is wrong, too old or used already."""
+
+
+class TooSoon(InvalidInput):
+    """After wrong codes the next must wait."""
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """Whether a person has a second factor, and whether a role of theirs asks for one."""
@@ -61,7 +69,7 @@ def begin(user: User) -> TOTPDevice:
 def picture_of(device: TOTPDevice) -> str:
     """Return the QR code that an app scans, as an SVG element."""
     return segno.make(device.config_url, error="m").svg_inline(
-        scale=5, border=4, dark="#000", light="#fff"
+        border=4, dark="#000", light="#fff", omitsize=True
     )
 
 
@@ -75,7 +83,7 @@ def confirm(actor: Actor, user: User, token: str) -> list[str]:
     """Put the device at work that `begin` made and return recovery codes, shown this once."""
     device = begin(user)
     if not device.verify_token(token.replace(" ", "")):
-        raise InvalidInput("that code is wrong or too old; type the one that the app shows now")
+        raise WrongCode("that code is wrong or too old; type the one that the app shows now")
     with transaction.atomic():
         device.confirmed = True
         device.save()
@@ -95,10 +103,10 @@ def verify(user: User, token: str) -> Device:
         for device in devices:
             is_allowed, _why = device.verify_is_allowed()
             if not is_allowed:
-                raise InvalidInput("too many wrong codes; wait a little before the next")
+                raise TooSoon("too many wrong codes; wait a little before the next")
             if device.verify_token(given):
                 return device
-    raise InvalidInput("that code is wrong, too old or used already")
+    raise WrongCode("that code is wrong, too old or used already")
 
 
 def renew_codes(actor: Actor, user: User) -> list[str]:

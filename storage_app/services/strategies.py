@@ -24,6 +24,14 @@ logger = logging.getLogger(__name__)
 BOOK = "strategies"
 
 
+class Overtaken(Conflict):
+    """Somebody saved a version while another was being written."""
+
+    def __init__(self, by: str, version: int) -> None:
+        self.by, self.version = by, version
+        super().__init__(f"{by} has saved version {version} meanwhile; compare and save again")
+
+
 def create(
     actor: Actor,
     strategy_name: str,
@@ -199,10 +207,7 @@ def save_if_changed(
 def _check_unmoved(strategy: Strategy, latest: ParamVersion | None, based_on: int | None) -> None:
     newest = latest.version if latest else 0
     if latest is not None and based_on is not None and based_on != newest:
-        raise Conflict(
-            f"{latest.actor} has saved version {newest} of {strategy} since you began from "
-            f"version {based_on}; compare them and save again"
-        )
+        raise Overtaken(latest.actor, newest)
 
 
 def _append(

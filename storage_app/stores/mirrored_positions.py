@@ -172,7 +172,7 @@ class MirroredPositions(Mirrored[RedisPositions, FilePositions], PositionStore):
 
     def _write_files(self, name: str, book: str, arguments: dict[str, Any]) -> Any:
         self.sync.check_lease(book, may_begin=self.switches.claims)
-        self.sync.keep_base(book)
+        self.sync.settlement.keep_base(book)
         body = position_entries.to_body(book, None, name, arguments)
         entry = self.outbox.append(KIND, body)
         result = getattr(self.mirror, name)(account_id=book, **arguments)

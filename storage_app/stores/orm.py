@@ -46,23 +46,21 @@ def _renew_connection() -> None:
         return
     # Django does so between web requests; a trading program has none.
     connection.close_if_unusable_or_obsolete()
-    if connection.vendor != "mysql":
-        return
-    if connection.connection is not None:
-        _check_answer()
-    if connection.connection is None:
+    _drop_if_silent()
+    if connection.connection is None and connection.vendor == "mysql":
         _probe(connection.settings_dict["HOST"], int(connection.settings_dict["PORT"] or 3306))
 
 
-def _check_answer() -> None:
-    """Close a connection that is gone; one that is silent has cost its timeout, which is enough."""
-    asked_at = time.monotonic()
-    if connection.is_usable():
-        connection.health_check_done = True  # type: ignore[attr-defined]  # the stubs lack it
+def _drop_if_silent() -> None:
+    """Check the connection as Django would, but go no further when a timeout was spent on it."""
+    if connection.connection is None or connection.vendor != "mysql":
         return
-    connection.close()
-    if time.monotonic() - asked_at > PROBE_TIMEOUT:
-        raise Unavailable(connection.vendor, "no answer")
+    started = time.monotonic()
+    if not connection.is_usable():
+        connection.close()
+        if time.monotonic() - started > PROBE_TIMEOUT:
+            raise Unavailable("mysql", "no answer in time")
+    connection.health_check_done = True  # type: ignore[attr-defined]
 
 
 def _probe(host: str, port: int) -> None:

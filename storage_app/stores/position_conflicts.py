@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -119,23 +119,3 @@ def _parse(book: str, code: str, values: dict[str, Any]) -> PositionConflict:
 
 def _key(book: str, code: str) -> str:
     return f"conflict {book} {code}"
-
-
-def moved_on(conflict: PositionConflict, now: PositionState | None) -> PositionState | None:
-    """Return the host's side with what has happened to the position since the outage."""
-    host, then = conflict.host, conflict.redis
-    if host is None or now is None or then is None or now == then:
-        return host
-    return replace(
-        host,
-        held_days=_shifted(host.held_days, then.held_days, now.held_days),
-        volume=_shifted(host.volume, then.volume, now.volume),
-        max_price=max(filter(None, (host.max_price, now.max_price)), default=None),
-        min_price=min(filter(None, (host.min_price, now.min_price)), default=None),
-    )
-
-
-def _shifted(host: int | None, then: int | None, now: int | None) -> int | None:
-    if host is None or then is None or now is None:
-        return host
-    return max(host + now - then, 0)

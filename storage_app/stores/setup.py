@@ -25,9 +25,6 @@ SERVER_KEYS = tuple(
     }.items()
     for name in names
 )
-# Seconds that a trading program waits for MySQL, whose client counts in whole ones; the web and
-# the commands, which set Django up themselves, have more.
-TRADER_TIMEOUT = 1
 STORE_KEYS = (
     "data_store_mode",
     "data_dir",
@@ -35,6 +32,9 @@ STORE_KEYS = (
     "enable_auto_fallback",
     "claim_books",
 )
+
+# Its client counts in whole seconds.
+MYSQL_SECONDS = 1
 
 _DATABASE_FIELDS = {
     "host": "HOST",
@@ -78,13 +78,18 @@ def prepare(mode: str | None, config: Mapping[str, Any]) -> Options:
 
 
 def _set_up(data_dir: Path) -> None:
-    if "read_timeout" in (options := settings.DATABASES["default"].get("OPTIONS", {})):
-        options["read_timeout"] = options["write_timeout"] = TRADER_TIMEOUT
+    _bound_mysql(settings.DATABASES["default"])
     # Django would close the handlers that the script has.
     settings.LOGGING_CONFIG = None
     django.setup()
     if settings.LOG_FILES:
         log_files.attach(data_dir / "log", settings.LOG_LEVEL)
+
+
+def _bound_mysql(database: dict[str, Any]) -> None:
+    """Let a trading program wait no longer for an answer; pages and commands have more time."""
+    if "mysql" in database["ENGINE"]:
+        database["OPTIONS"] |= {"read_timeout": MYSQL_SECONDS, "write_timeout": MYSQL_SECONDS}
 
 
 def _set_environment(servers: Mapping[str, Any]) -> None:

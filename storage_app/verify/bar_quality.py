@@ -20,7 +20,8 @@ from storage_app.services.actors import Actor
 from storage_app.stores.clickhouse import translating as reading
 from storage_app.stores.orm import translating
 from storage_app.verify.comparing import KEPT_FINDINGS, REPAIR
-from trades_app.bar_faults import RAW, Check, Fault, Market, Severity, find_faults, market_faults
+from trades_app.bar_checks import Check, Severity
+from trades_app.bar_faults import RAW, Fault, Market, find_faults, market_faults
 from trades_app.market import calendar
 from trades_app.queries import bars, oddities
 

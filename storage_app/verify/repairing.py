@@ -81,20 +81,20 @@ def repair(
     scope: Scope,
     watch: Watch = UNWATCHED,
     *,
-    wanted: Plan | None = None,
+    wanted: str | None = None,
     limit: int | None = None,
     recompute_held_days: bool = False,
 ) -> Report:
     """Do what `plan` says, at most `limit` steps, and return the stored report of it.
 
-    With `wanted`, a plan that a person has seen, Conflict is raised if the stores call for
-    something else by now. A step that fails is told in the report and does not stop the others.
+    With `wanted`, the digest of a plan that a person has seen, Conflict is raised if the stores
+    call for something else by now. A step that fails is told in the report and stops no other.
     """
     reason = rules.parse_reason(reason)
     if actor.is_automatic:
         raise InvalidInput("a person has to ask for a repair")
     todo = plan(actor, scope, watch, recompute_held_days=recompute_held_days)
-    if wanted is not None and todo.digest != wanted.digest:
+    if wanted is not None and todo.digest != wanted:
         raise Conflict("the stores have changed since; look at the plan again")
     with translating():
         report = Report.objects.create(

@@ -6,31 +6,30 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from django.utils.functional import Promise
-from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy as _lazy
-from django.utils.translation import gettext_noop
+from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext_lazy as _
 
 from storage_app.verify.differences import Kind, Problem
 from storage_app.verify.repairs.steps import Action
-from trades_app.bar_faults import Check, Severity
+from trades_app.bar_checks import Check, Severity
 
 KINDS: Final[Mapping[str, Promise]] = {
-    Kind.POSITIONS.value: _lazy("positions"),
-    Kind.TRADES.value: _lazy("trades"),
-    Kind.KLINES.value: _lazy("daily bars"),
-    Kind.ACCOUNTS.value: _lazy("accounts"),
-    Kind.STRATEGIES.value: _lazy("strategies"),
-    Kind.JOURNALS.value: _lazy("journals"),
-    Kind.BACKUPS.value: _lazy("backups"),
-    Kind.CALENDAR.value: _lazy("calendar"),
+    Kind.POSITIONS.value: _("positions"),
+    Kind.TRADES.value: _("trades"),
+    Kind.KLINES.value: _("daily bars"),
+    Kind.ACCOUNTS.value: _("accounts"),
+    Kind.STRATEGIES.value: _("strategies"),
+    Kind.JOURNALS.value: _("journals"),
+    Kind.BACKUPS.value: _("backups"),
+    Kind.CALENDAR.value: _("calendar"),
 }
 PROBLEMS: Final[Mapping[str, Promise]] = {
-    Problem.DIFFERS.value: _lazy("differs"),
-    Problem.MISSING.value: _lazy("missing"),
-    Problem.DUPLICATE.value: _lazy("twice"),
-    Problem.DAMAGED.value: _lazy("damaged"),
-    Problem.OWED.value: _lazy("owed"),
-    Problem.OUTDATED.value: _lazy("outdated"),
+    Problem.DIFFERS.value: _("differs"),
+    Problem.MISSING.value: _("missing"),
+    Problem.DUPLICATE.value: _("twice"),
+    Problem.DAMAGED.value: _("damaged"),
+    Problem.OWED.value: _("owed"),
+    Problem.OUTDATED.value: _("outdated"),
 }
 # What was compared, as `Examination.counts` names it.
 COUNTED: Final = (
@@ -62,7 +61,7 @@ def problem_label(problem: str) -> str:
 
 def notes(kept: Sequence[Sequence[Any]]) -> list[str]:
     """Return the notes of an examination."""
-    return [_(message) % values if values else _(message) for message, values in kept]
+    return [gettext(message) % values if values else gettext(message) for message, values in kept]
 
 
 def value(shown: Any) -> str:
@@ -80,30 +79,30 @@ def describe(finding: Mapping[str, Any]) -> str:
 
 
 ACTIONS: Final[Mapping[str, Promise]] = {
-    Action.REPLAY.value: _lazy("bring owed writes to their stores"),
-    Action.COPY_BOOK.value: _lazy("copy the book from Redis to the files"),
-    Action.RESTORE_BOOK.value: _lazy("restore the book in Redis from the files"),
-    Action.COMPLEMENT.value: _lazy("add to each store the trades that it lacks"),
-    Action.REBUILD_LINES.value: _lazy("rebuild the damaged file from its lines and ClickHouse"),
-    Action.WRITE_BARS.value: _lazy("write the file of bars anew, add to ClickHouse what it lacks"),
-    Action.MIRROR_BARS.value: _lazy("write the files of all bars anew"),
-    Action.SNAPSHOT.value: _lazy("take the snapshot of the database anew"),
-    Action.HELD_DAYS.value: _lazy("count the age anew from the opening day"),
-    Action.BY_HAND.value: _lazy("a person has to look at it"),
+    Action.REPLAY.value: _("bring owed writes to their stores"),
+    Action.COPY_BOOK.value: _("copy the book from Redis to the files"),
+    Action.RESTORE_BOOK.value: _("restore the book in Redis from the files"),
+    Action.COMPLEMENT.value: _("add to each store the trades that it lacks"),
+    Action.REBUILD_LINES.value: _("rebuild the damaged file from its lines and ClickHouse"),
+    Action.WRITE_BARS.value: _("write the file of bars anew, add to ClickHouse what it lacks"),
+    Action.MIRROR_BARS.value: _("write the files of all bars anew"),
+    Action.SNAPSHOT.value: _("take the snapshot of the database anew"),
+    Action.HELD_DAYS.value: _("count the age anew from the opening day"),
+    Action.BY_HAND.value: _("a person has to look at it"),
 }
 # What a person can do about a kind that no program may put right.
 ADVICE: Final[Mapping[str, Promise]] = {
-    Kind.POSITIONS.value: _lazy("Neither side can be read: see the runbook."),
-    Kind.TRADES.value: _lazy("Decide the trade conflicts of that day."),
-    Kind.JOURNALS.value: _lazy("Keep the damaged segment as evidence: see the runbook."),
-    Kind.BACKUPS.value: _lazy("Make a backup: manage.py backup."),
-    Kind.CALENDAR.value: _lazy("Import a newer list of trading days."),
+    Kind.POSITIONS.value: _("Neither side can be read: see the runbook."),
+    Kind.TRADES.value: _("Decide the trade conflicts of that day."),
+    Kind.JOURNALS.value: _("Keep the damaged segment as evidence: see the runbook."),
+    Kind.BACKUPS.value: _("Make a backup: manage.py backup."),
+    Kind.CALENDAR.value: _("Import a newer list of trading days."),
 }
 OUTCOMES: Final[Mapping[str, Promise]] = {
-    "done": _lazy("done"),
-    "failed": _lazy("failed"),
-    "by_hand": _lazy("needs a person"),
-    "not_done": _lazy("not done"),
+    "done": _("done"),
+    "failed": _("failed"),
+    "by_hand": _("needs a person"),
+    "not_done": _("not done"),
 }
 
 
@@ -125,26 +124,26 @@ def describe_step(step: Mapping[str, Any]) -> str:
 
 
 SEVERITIES: Final[Mapping[str, Promise]] = {
-    Severity.ERROR.value: _lazy("error"),
-    Severity.WARNING.value: _lazy("warning"),
-    Severity.INFO.value: _lazy("remark"),
+    Severity.ERROR.value: _("error"),
+    Severity.WARNING.value: _("warning"),
+    Severity.INFO.value: _("remark"),
 }
 CHECKS: Final[Mapping[str, Promise]] = {
-    Check.GAP.value: _lazy("days without a bar"),
-    Check.SUSPENDED.value: _lazy("probably suspended"),
-    Check.MARKET_GAP.value: _lazy("trading days without any bar"),
-    Check.THIN_DAY.value: _lazy("a day with few codes"),
-    Check.ENDED.value: _lazy("no bars since"),
-    Check.CLOSED_DAY.value: _lazy("bars of days that were no trading days"),
-    Check.RANGE.value: _lazy("open or close outside of high and low"),
-    Check.PRICE.value: _lazy("prices of 0 or less"),
-    Check.TURNOVER.value: _lazy("volume and amount contradict each other"),
-    Check.LOTS.value: _lazy("volume seems to be in lots, not shares"),
-    Check.AVERAGE.value: _lazy("average price outside of high and low"),
-    Check.JUMP.value: _lazy("jumps without a corporate action"),
-    Check.COPY.value: _lazy("the same bar as the day before"),
-    Check.SOURCES.value: _lazy("sources that contradict each other"),
-    Check.TWIN.value: _lazy("codes with the same bars"),
+    Check.GAP.value: _("days without a bar"),
+    Check.SUSPENDED.value: _("probably suspended"),
+    Check.MARKET_GAP.value: _("trading days without any bar"),
+    Check.THIN_DAY.value: _("a day with few codes"),
+    Check.ENDED.value: _("no bars since"),
+    Check.CLOSED_DAY.value: _("bars of days that were no trading days"),
+    Check.RANGE.value: _("open or close outside of high and low"),
+    Check.PRICE.value: _("prices of 0 or less"),
+    Check.TURNOVER.value: _("volume and amount contradict each other"),
+    Check.LOTS.value: _("volume seems to be in lots, not shares"),
+    Check.AVERAGE.value: _("average price outside of high and low"),
+    Check.JUMP.value: _("jumps without a corporate action"),
+    Check.COPY.value: _("the same bar as the day before"),
+    Check.SOURCES.value: _("sources that contradict each other"),
+    Check.TWIN.value: _("codes with the same bars"),
 }
 
 

@@ -100,7 +100,7 @@ def test_a_page_address_that_nobody_made_is_the_first_page(boss, store):
 
 
 @pytest.mark.parametrize(
-    ("query", "most"), [("", 3), ("?account=", 3), ("?code=600000.SH", 3), ("?period=all", 2)]
+    ("query", "most"), [("", 3), ("?account=", 3), ("?code=600000.SH", 5), ("?period=all", 4)]
 )
 def test_a_page_of_trades_is_few_queries_and_reads_one_page_of_rows(boss, store, query, most):
     store.write_trades([make_trade(timestamp=moment(day)) for day in (2, 3, 4)])
@@ -111,9 +111,22 @@ def test_a_page_of_trades_is_few_queries_and_reads_one_page_of_rows(boss, store,
 
     assert len(sql) <= most
     # The rest add up in the server: the last date with data, and the totals.
-    assert len([one for one in sql if "max(" not in one and "group by" not in one]) == 1
+    rows = [one for one in sql if "max(" not in one and "group by" not in one]
+    assert all("limit 51" in one for one in rows)
     assert not [one for one in sql if "offset" in one]
-    assert len([one for one in sql if "limit 51" in one]) == 1
+    assert len(rows) == (1 if most == 3 else 2)
+
+
+def test_a_full_page_is_read_from_the_newest_months_only(boss, store):
+    store.write_trades([make_trade(timestamp=moment(3)) for _number in range(60)])
+    store.write_trades([make_trade(timestamp=datetime(2019, 3, 4, 10, tzinfo=clock.SHANGHAI))])
+
+    with CaptureQueriesContext(connections["clickhouse"]) as captured:
+        rows = rows_of(boss, reverse(TRADES) + "?period=all")
+
+    (query,) = [one["sql"] for one in captured if "LIMIT 51" in one["sql"]]
+    assert "2025-11-03" in query
+    assert {row.trade_date for row in rows} == {date(2026, 3, 3)}
 
 
 def test_a_replaced_copy_of_a_trade_is_not_shown_twice(boss, store, clickhouse):

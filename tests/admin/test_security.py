@@ -61,9 +61,11 @@ def test_a_second_factor_is_set_up_with_the_code_of_the_app():
     TOTPDevice.objects.update(throttling_failure_count=0)
     done = client.post(url("second_factor_setup"), {"code": code_of(user)})
 
+    # With a viewBox it is shown whole at any size.
     assert "<svg" in page.content.decode()
+    assert "viewBox" in page.context["picture"]
     assert len(secret) >= 32
-    assert "wrong or too old" in wrong.content.decode()
+    assert "wrong, too old" in wrong.content.decode()
     assert len(done.context["codes"]) == 10
     assert second_factor.standing_of(user).is_set_up
     assert client.get(url("index")).status_code == 200

@@ -112,8 +112,8 @@ def test_values_are_changed_taken_out_and_added_with_their_types(boss, strategy)
         ("slots", "1.5", "whole number"),
         ("slots", "99999999999999999999", "less than or equal"),
         ("stop", "nan", "number"),
-        ("levels", "[1,\n2", "line 3"),
-        ("levels", "[1,\n2}", "line 2, column 2"),
+        ("levels", "[1,\n2", "Line 3"),
+        ("levels", "[1,\n2}", "Line 2, column 2"),
         ("levels", '{"a": 1}', "Another type"),
         ("rules", '{"a": 1, "a": 2}', "given twice"),
     ],
@@ -144,8 +144,8 @@ def test_json_of_the_whole_set_is_saved(boss, strategy):
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ('{"a": 1,\n "b": }', "line 2, column 7: Expecting value → &quot;b&quot;: }"),
-        ('{"a": 1,\n "a": 2}', "line 2: the key"),
+        ('{"a": 1,\n "b": }', "Line 2, column 7: Expecting value → &quot;b&quot;: }"),
+        ('{"a": 1,\n "a": 2}', "Line 2: a key is given twice: a"),
         ("[1, 2]", "write an object"),
         ("", "required"),
     ],
@@ -204,8 +204,8 @@ def test_a_version_goes_out_and_comes_in_as_a_file(boss, strategy, form):
 @pytest.mark.parametrize(
     ("name", "content", "complaint"),
     [
-        ("a.yaml", b"a: 1\nb: &x 2\nc: *x\n", "line 3: references"),
-        ("a.json", b'{"a":\n 1,}', "line 2"),
+        ("a.yaml", b"a: 1\nb: &x 2\nc: *x\n", "Line 3: references"),
+        ("a.json", b'{"a":\n 1,}', "Line 2"),
         ("a.py", b"a = 1", "neither"),
         ("a.yaml", "名: 1".encode("gbk"), "not UTF-8"),
     ],

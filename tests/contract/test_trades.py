@@ -325,9 +325,25 @@ class TestAggregate:
             "profit": 2500.0,
             "win_rate": 1.0,
             "unmatched_volume": 0,
+            "is_estimate": False,
         }
         # 5 + 2.625 rounded up + 0.0525
         assert (april["profit"], april["fee"], april["win_rate"]) == (-250.0, 7.68, 0.0)
+
+    def test_figures_that_rest_on_an_assumed_fill_are_estimates(self, ledger):
+        """A month is one if a fill of it was assumed, or one that its sells may have closed."""
+        days = {month: date(2026, month, 2) for month in (1, 2, 3, 4, 5)}
+        fills(ledger, (days[1], "buy", CODE, "10", 100), (days[1], "buy", BANK, "10", 500))
+        fills(ledger, (days[2], "sell", CODE, "11", 50))
+        at = datetime(2026, 3, 2, 9, 31, tzinfo=clock.SHANGHAI)
+        assumed = make_trade(
+            account_id=ACCOUNT, timestamp=at, code=BANK, order_type="buy_trade", source="assumed"
+        )
+        ledger.write_trades([assumed])
+        fills(ledger, (days[4], "sell", CODE, "11", 50))
+        fills(ledger, (days[5], "sell", BANK, "11", 100))
+        rows = ledger.aggregate_trades(ACCOUNT, date(2026, 1, 1), date(2026, 12, 31))
+        assert [row["is_estimate"] for row in rows] == [False, False, True, False, True]
 
     def test_an_opening_before_the_range_is_still_the_cost(self, ledger):
         fills(

@@ -140,7 +140,9 @@ def check_ticks(scene, positions, logs):
     least = max((one.arguments["high"] for one in ticks if one.is_done), default=0.0)
     most = max((one.arguments["high"] for one in ticks), default=0.0)
     for code in scene.bystanders:
-        if not least <= positions[code].max_price <= most:
+        if code not in positions:
+            yield f"{code} is lost"
+        elif not least <= positions[code].max_price <= most:
             yield f"the highest price of {code} is {positions[code].max_price}, told was {least}"
 
 
@@ -151,7 +153,7 @@ def check_increments(scene, book, logs):
     for day in {day for day in told if told.count(day) > 1}:
         yield f"{day} was counted {told.count(day)} times"
     least, most = len(set(told)), len(unknown.union(told))
-    for code in scene.bystanders:
+    for code in book.positions.keys() & set(scene.bystanders):
         if not least <= book.positions[code].held_days <= most:
             yield f"{code} is {book.positions[code].held_days} days old, not {least} to {most}"
     if told and book.increment_date.isoformat() < max(told):

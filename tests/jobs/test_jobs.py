@@ -150,7 +150,7 @@ def test_what_a_dead_worker_left_is_asked_for_again(monday, monkeypatch):
     assert tasks.rescue_jobs() == []
     JobRun.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
     assert tasks.rescue_jobs() == [f"asked for backup {monday}"]
-    assert asked == [("storage_app.backup",)]
+    assert asked == [("storage_app.backup", [])]
     with clock.pinned(MONDAY + timedelta(days=1)):
         assert tasks.rescue_jobs() == [f"gave up backup {monday}"]
     assert JobRun.objects.get().status == JobStatus.FAILED

@@ -40,24 +40,24 @@ def test_what_is_written_is_read_again(form, params):
         (
             Format.JSON,
             '{"a": 1,\n\t"b": {"c": 1,\n\t"c": 2}}',
-            "line 3: the key 'c' is given twice",
+            "line 3: a key is given twice: c",
         ),
-        (Format.JSON, '{"a": NaN}', "NaN is not a finite number"),
+        (Format.JSON, '{"a": NaN}', "not a finite number: NaN"),
         (Format.JSON, '{"a": 1e999}', "'a' is inf"),
         (Format.JSON, "[1, 2]", "write an object"),
         (Format.JSON, "", "line 1, column 1"),
-        (Format.JSON, "[" * 100_000, "nested deeper"),
+        (Format.JSON, "[" * 100_000, "nested too deep"),
         (Format.YAML, "a: 1\nb: [1, 2\n", "line 3, column 1"),
         (Format.YAML, "a: 1\n\tb: 2", "line 2, column 1"),
-        (Format.YAML, "a: 1\nc: 2\na: 3", "line 3: the key 'a' is given twice"),
-        (Format.YAML, "a: &x [1]\nb: *x", r"line 2: references \(\*x\)"),
+        (Format.YAML, "a: 1\nc: 2\na: 3", "line 3: a key is given twice: a"),
+        (Format.YAML, "a: &x [1]\nb: *x", r"line 2: references are not supported.*: \*x"),
         (Format.YAML, "a: 2026-03-02", "'a' is a date"),
         (Format.YAML, "a: 2026-02-30", "cannot be read"),
         (Format.YAML, "1: one", "must be text"),
         (Format.YAML, "- 1", "write an object"),
         (Format.YAML, "a: !!python/object/apply:os.system ['true']", "line 1, column 4"),
         (Format.YAML, "a: 1\n---\nb: 2", "line 2"),
-        (Format.YAML, "[" * 3000, "nested deeper|line"),
+        (Format.YAML, "[" * 3000, "nested too deep|line"),
         (Format.YAML, "a: 1\n" * 60_000, "use JSON"),
     ],
 )
@@ -68,7 +68,7 @@ def test_text_that_holds_no_parameters_is_refused_with_its_line(form, text, comp
 
 def test_file_in_another_encoding_or_format_is_refused():
     assert decode("\ufeff{}".encode()) == "{}"
-    with pytest.raises(InvalidInput, match="line 2: byte 0xb2"):
+    with pytest.raises(InvalidInput, match="line 2: the file is not UTF-8"):
         decode("a: 1\n参数: 2".encode("gbk"))
     with pytest.raises(InvalidInput, match="neither"):
         format_of("params.py")

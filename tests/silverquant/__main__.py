@@ -18,6 +18,8 @@ import django
 
 django.setup()
 
+from django.db import connections  # noqa: E402
+
 from storage_app.stores.compose import create_data_store  # noqa: E402
 from tests.faults import databases  # noqa: E402
 from tests.silverquant import kills, month  # noqa: E402
@@ -44,6 +46,7 @@ def main():
         started = kills.run(base / "run", base / "data", days, events)
         store = create_data_store("hybrid", {"data_dir": base / "data"})
         kills.settle(store)
+        connections.close_all()  # those of before an outage
         month.check(store, month.Reckoning.of(base / "run", days), base / "data")
         store.close()
     finally:

@@ -41,14 +41,19 @@ def run(run_dir, data_dir, days, events):
                 process, started = month.start(run_dir, data_dir, "hybrid", len(days)), started + 1
             else:
                 getattr(NAMES[who], what)()
-        for server in NAMES.values():
-            server.start()
+        _start_all()
         month.finish(process, run_dir)
     finally:
+        _start_all()
         if process.poll() is None:
             process.kill()
             process.wait()
     return started
+
+
+def _start_all():
+    for server in NAMES.values():
+        server.start()
 
 
 def _place(days, at):

@@ -1,10 +1,5 @@
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
-from pathlib import Path
-
 import pytest
 
 from storage_app.stores.compose import create_data_store
@@ -15,20 +10,14 @@ pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "clic
 SHORT = 4
 
 
-# Thousands of new extremes are each synced, which says nothing here and costs a minute.
-MEMORY = Path("/dev/shm")  # noqa: S108
-
-
 @pytest.fixture(scope="module")
-def undisturbed():
+def undisturbed(tmp_path_factory):
     """The whole month on files, in one go; what the broker did is the same for every run."""
-    is_there = MEMORY.is_dir() and os.access(MEMORY, os.W_OK)
-    directory = Path(tempfile.mkdtemp(prefix="month-", dir=MEMORY if is_there else None))
+    directory = tmp_path_factory.mktemp("month")
     run_dir = directory / "run"
     run_dir.mkdir()
     month.finish(month.start(run_dir, directory / "data", "file"), run_dir)
-    yield run_dir, directory / "data"
-    shutil.rmtree(directory)
+    return run_dir, directory / "data"
 
 
 def test_a_month_comes_out_as_a_second_reckoning_says(undisturbed):

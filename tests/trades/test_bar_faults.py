@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from tests.factories import make_bars
-from trades_app.bar_faults import Check, Market, Severity, find_faults, market_faults
+from trades_app.bar_checks import Check, Severity
+from trades_app.bar_faults import Market, find_faults, market_faults
 from trades_app.market import calendar
 
 START, END = date(2026, 2, 2), date(2026, 4, 30)

@@ -203,6 +203,7 @@ def test_old_and_damaged_backups(platform):
     for name, text in {
         "old": json.dumps({"created_at": (clock.now() - timedelta(days=40)).isoformat()}),
         "cut": '{"created_at": "20',
+        "begun.part": "",
     }.items():
         (directory / name).mkdir(parents=True)
         (directory / name / "manifest.json").write_text(text)
@@ -211,8 +212,13 @@ def test_old_and_damaged_backups(platform):
         ("backups", "damaged"), ("backups", "outdated"),
     ]  # fmt: skip
     (directory / "new").mkdir()
-    made = json.dumps({"created_at": clock.now().isoformat()})
+    part = {"path": "trades.parquet", "size": 3}
+    made = json.dumps({"created_at": clock.now().isoformat(), "parts": [part]})
     (directory / "new" / "manifest.json").write_text(made)
+    findings = platform.verify().findings
+    assert [one["problem"] for one in findings] == ["damaged", "damaged", "outdated"]
+    assert findings[1]["left_value"] == "the file is missing"
+    (directory / "new" / "trades.parquet").write_bytes(b"PAR")
     assert [one["problem"] for one in platform.verify().findings] == ["damaged"]
 
 

@@ -11,7 +11,7 @@ from storage_app.models import Report
 from storage_app.services.actors import command
 from storage_app.verify import bar_quality, wording
 from storage_app.verify.bar_quality import BATCH_BARS, BarScope
-from trades_app.bar_faults import Severity
+from trades_app.bar_checks import Severity
 
 
 class Command(FamilyCommand):

@@ -31,7 +31,7 @@
       fall: cssColor(`--color-fall-${shade}`),
       shade: cssColor(dark ? "--color-base-500" : "--color-base-400")(0.22),
       accent: cssColor(`--color-primary-${dark ? "400" : "600"}`),
-      averages: dark ? ["#fbbf24", "#60a5fa", "#c084fc"] : ["#d97706", "#2563eb", "#9333ea"],
+      averages: dark ? ["#fbbf24", "#60a5fa", "#c084fc"] : ["#b45309", "#2563eb", "#9333ea"],
     };
   }
 

@@ -17,6 +17,7 @@ from operator import itemgetter
 from typing import Any
 
 from storage_app.contract.types import OrderType, PriceType, Trade
+from trades_app.ledger import ASSUMED
 from trades_app.market import clock
 
 COLUMNS = (
@@ -152,6 +153,11 @@ def numbers_of(row: Row) -> tuple[int, int, int, int, int]:
 def order_of(row: Row) -> tuple[str, str, str]:
     """Return what fills of one order share; a fill without its order stands alone."""
     return row[DATE], row[ORDER_TYPE], row[ORDER_ID] or row[UID]
+
+
+def is_assumed(row: Row) -> bool:
+    """Tell a fill that was assumed from its order."""
+    return row[SOURCE] == ASSUMED
 
 
 def _to_row(trade: Trade) -> list[str]:
