@@ -27,7 +27,7 @@ install-test: ## Install the test tools and test servers too
 run: install ## Install what is missing and run the platform (PORT=8000 DATA_DIR=var VERBOSE=1)
 	@exec $(PY) -m silverquant_site.embedded --with-parent
 
-test: install-test clean-coverage ## Run the whole suite against real servers and print the coverage
+test: install-test clean-coverage ## Run the whole suite against real servers and print the coverage (WORKERS=2)
 	@$(COVERAGE)
 	@RELATIONAL=sqlite $(COVERAGE) $(RELATIONAL_TESTS)
 	@$(PY) -m coverage combine --quiet

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import urlencode
 
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseForbidden, HttpResponseRedirect
 from django.urls import reverse
 
+from storage_app.admin.database_outage import outage_page
 from storage_app.admin.sources import signed_in
 from storage_app.services import second_factor, sessions
 
@@ -31,6 +33,15 @@ class SignInMiddleware:
     def process_view(
         self, request: HttpRequest, view: Any, args: Any, kwargs: Any
     ) -> HttpResponse | None:
+        try:
+            return self._stop(request)
+        except (InterfaceError, OperationalError) as exc:
+            # What a middleware raises does not pass by the one that answers for views.
+            if (page := outage_page(request, exc)) is None:
+                raise
+            return page
+
+    def _stop(self, request: HttpRequest) -> HttpResponse | None:
         match = request.resolver_match
         name = match.view_name if match else ""
         if name in OPEN_PAGES or not request.user.is_authenticated:
