@@ -16,6 +16,7 @@ django.setup()
 
 from tests.bench import (  # noqa: E402
     bench_hybrid,
+    bench_imports,
     bench_journal,
     bench_klines,
     bench_ledger,
@@ -35,8 +36,9 @@ SUITES = {
     "strategies": (bench_strategies, "Strategy parameters"),
     "journal": (bench_journal, "The journal of hybrid mode"),
     "hybrid": (bench_hybrid, "Hybrid mode"),
+    "imports": (bench_imports, "Imports"),
 }
-ON_CLICKHOUSE = {"klines", "ledger"}
+ON_CLICKHOUSE = {"klines", "ledger", "imports"}
 
 
 def main(names: list[str]) -> None:
