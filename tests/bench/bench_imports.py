@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -43,20 +44,24 @@ _NOTES = (
     "of which {base:.0f} MB are needed to start."
 )
 
-# Prints the peak of its own memory in MB, as the operating system has counted it.
+# Imports a directory (if one is given) and prints the peak of its own memory in MB, as the
+# operating system has counted it. Only the product is loaded.
 _PROGRAM = """
 import resource, sys
-from tests import servers
-import os
-os.environ["DJANGO_SETTINGS_MODULE"] = "silverquant_site.settings"
+from pathlib import Path
 import django
 django.setup()
-from django.db import connections
-connections.settings["clickhouse"].update(HOST="127.0.0.1", PORT=int(sys.argv[1]), NAME="default")
-from tests.bench import bench_imports
-if sys.argv[2:]:
-    bench_imports.market_data.use_database("bench_imports")
-    bench_imports.import_all()
+from storage_app.imports.options import ImportOptions
+from storage_app.imports.pipeline import run_import
+from storage_app.legacy.directory import explore
+from storage_app.services import actors
+from storage_app.stores.clickhouse import ClickHouseKlines, ClickHouseTrades
+class Stores(ClickHouseKlines, ClickHouseTrades):
+    pass
+for place in sys.argv[1:]:
+    options = ImportOptions("55009728", Path(place) / "calendar.csv")
+    for _ in run_import(explore(Path(place)), Stores(), actors.command("bench"), options):
+        pass
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 """
 
@@ -66,13 +71,15 @@ def run() -> list[Case]:
     make_files()
     market_data.use_database("bench_imports")
     cases = [bars(), orders()]
+    empty("daily_kline")
+    empty("trade")
     NOTES = _NOTES.format(
         files=FILES,
         days=DAYS,
         orders=ORDERS,
         bars=FILES * DAYS / cases[0].timings[0].median,
         rows=ORDERS / cases[1].timings[0].median,
-        memory=peak_memory("all"),
+        memory=peak_memory(DIRECTORY),
         base=peak_memory(),
     )
     empty("daily_kline")
@@ -118,20 +125,18 @@ def orders() -> Case:
     return measure(name, candidates, 3, warm_up=1, goal="50,000 rows/s")
 
 
-def import_all() -> None:
-    """Import everything once, for its memory."""
-    empty("daily_kline")
-    empty("trade")
-    directory = explore(DIRECTORY)
-    list(run_import(directory, _Stores(), actors.command("bench"), options()))
-
-
-def peak_memory(*what: str) -> float:
-    """Return the peak memory of a process, in MB, that imports everything, or only starts."""
-    port = str(connections.settings["clickhouse"]["PORT"])
+def peak_memory(*places: Path) -> float:
+    """Return the peak memory of a process, in MB, that imports directories, or only starts."""
+    options = connections.settings["clickhouse"]
     done = subprocess.run(
-        [sys.executable, "-c", _PROGRAM, port, *what],
+        [sys.executable, "-c", _PROGRAM, *map(str, places)],
         cwd=ROOT,
+        env=os.environ
+        | {
+            "DJANGO_SETTINGS_MODULE": "silverquant_site.settings",
+            "CLICKHOUSE_PORT": str(options["PORT"]),
+            "CLICKHOUSE_DATABASE": options["NAME"],
+        },
         stdout=subprocess.PIPE,
         text=True,
         check=True,
