@@ -16,6 +16,7 @@ django.setup()
 
 from tests.bench import (  # noqa: E402
     bench_hybrid,
+    bench_imports,
     bench_journal,
     bench_klines,
     bench_ledger,
@@ -37,8 +38,9 @@ SUITES = {
     "journal": (bench_journal, "The journal of hybrid mode"),
     "hybrid": (bench_hybrid, "Hybrid mode"),
     "pages": (bench_pages, "Pages of the admin"),
+    "imports": (bench_imports, "Imports"),
 }
-ON_CLICKHOUSE = {"klines", "ledger", "pages"}
+ON_CLICKHOUSE = {"klines", "ledger", "pages", "imports"}
 
 
 def main(names: list[str]) -> None:
