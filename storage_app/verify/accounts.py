@@ -20,6 +20,7 @@ from storage_app.verify.documents import (
     has_snapshot,
     seconds_to_settle,
     snapshot_directory,
+    standing,
 )
 from storage_app.verify.scope import Examination, Scope
 
@@ -35,7 +36,7 @@ def compare(exam: Examination) -> Iterator[Difference]:
     found = _compare(exam)
     if found and (wait := _wait(exam.scope)):
         time.sleep(wait)
-        found = _compare(exam)
+        found = standing(found, _compare(exam))
     exam.watch.step(Kind.ACCOUNTS, 1, 1)
     yield from found
 

@@ -82,7 +82,7 @@ class TestThePage:
         assert rows_of(page) == [
             [
                 "10000001 600000.SH positions",
-                "differs held_days",
+                "differs held days",
                 "4 redis sq:{10000001}",
                 "3 /var/books/10000001",
                 "2026-03-02 20:00",

@@ -16,7 +16,7 @@ from storage_app.services import accounts, bindings, strategies
 from storage_app.services.actors import command
 from storage_app.stores import kline_mirror
 from storage_app.stores.compose import create_data_store
-from storage_app.verify import comparing
+from storage_app.verify import comparing, wording
 from storage_app.verify.scope import Patience, Scope
 from tests.factories import make_bars, make_trade
 from trades_app.market import calendar, clock
@@ -34,6 +34,10 @@ def wait_until(is_done, what):
     while not is_done():
         assert time.monotonic() < deadline, what
         time.sleep(0.02)
+
+
+def _said(value):
+    return wording.value(value) if isinstance(value, list) else value
 
 
 @dataclass
@@ -72,7 +76,10 @@ class Platform:
         """Return what differs: kind, key, field and both values."""
         report = self.verify(**fields)
         return [
-            (one["kind"], one["key"], one["field"], one["left_value"], one["right_value"])
+            (
+                *(one[name] for name in ("kind", "key", "field")),
+                *(_said(one[f"{side}_value"]) for side in ("left", "right")),
+            )
             for one in report.findings
         ]
 
