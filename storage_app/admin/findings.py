@@ -159,8 +159,22 @@ def _step(one: Finding) -> Sequence[Cell]:
         Cell((one["unit"], wording.kind_label(one["kind"]))),
         Cell(("", wording.action_label(one["action"]), wording.advice(one)), tone="warn" * by_hand),
         Cell(("", figures.whole(one["differences"])), is_number=True),
-        Cell(("", wording.describe(example) if example else figures.MISSING)),
+        Cell(("", *_example(example))),
     )
+
+
+def _example(finding: Finding) -> Sequence[str]:
+    """Return what differs and both sides in two lines; the step has named the thing already."""
+    if not finding:
+        return (figures.MISSING,)
+    field = wording.field_label(finding["field"])
+    sides = (
+        f"{finding[side]} = {wording.value(finding[f'{side}_value'])}"
+        for side in ("left", "right")
+        if finding[side]
+    )
+    problem = wording.problem_label(finding["problem"])
+    return (f"{problem}: {field}" if field else problem), "; ".join(sides)
 
 
 def _outcome(one: Finding) -> Sequence[Cell]:
