@@ -4,7 +4,8 @@ PY := .venv/bin/python
 COVERAGE := $(PY) -m coverage run -m pytest
 # What depends on the relational database runs a second time, on SQLite; it is one per process.
 RELATIONAL_TESTS := tests/contract/test_accounts.py tests/contract/test_strategies.py \
-	tests/services tests/stores/test_orm.py tests/stores/test_health_check.py
+	tests/services tests/stores/test_orm.py tests/stores/test_health_check.py \
+	tests/verify/test_embedded.py
 ROUNDS := 20
 SEED := 1
 # Not SECONDS, which some shells count themselves.

@@ -6,6 +6,7 @@ Nothing here writes to a store: `verify_stores`, the nightly task and the admin 
 
 from __future__ import annotations
 
+import logging
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -34,6 +35,8 @@ from storage_app.verify import (
 )
 from storage_app.verify.differences import Difference, Kind, below, damaged
 from storage_app.verify.scope import Examination, Scope
+
+logger = logging.getLogger(__name__)
 
 # What one report holds; all that is found beyond is counted.
 KEPT_FINDINGS: Final = 2000
@@ -96,6 +99,13 @@ def run(actor: Actor, scope: Scope | None = None, watch: Watch = UNWATCHED) -> R
         raise
     finally:
         _store(report, exam, found)
+    if not found.is_clean:
+        logger.warning(
+            "Stores differ: %s; not compared: %s; report %s",
+            dict(found.by_kind),
+            found.unavailable,
+            report.pk,
+        )
     return report
 
 

@@ -25,7 +25,7 @@ _FILES: Final = "files"
 
 def compare(exam: Examination) -> Iterator[Difference]:
     journal = exam.scope.journal
-    exam.watch.step(Kind.JOURNALS, 0, 1)
+    exam.step(Kind.JOURNALS, 0, 1)
     before = {one.place for one in pending.read(journal)}
     damage = set(pending.read_damage(journal))
     on_files = (journal / ON_FILES).exists()
@@ -38,7 +38,7 @@ def compare(exam: Examination) -> Iterator[Difference]:
             if on_files and (journal / ON_FILES).exists():
                 yield _host_on_files(journal)
     exam.counts["journals"] += 1
-    exam.watch.step(Kind.JOURNALS, 1, 1)
+    exam.step(Kind.JOURNALS, 1, 1)
 
 
 def _owed(exam: Examination, before: set[Place]) -> Iterator[Difference]:

@@ -74,13 +74,13 @@ def compare(exam: Examination) -> Iterator[Difference]:
     for series, versions in sorted(mirrored.items()):
         codes = sorted(versions)
         for start in range(0, len(codes), BATCH_CODES):
-            exam.watch.step(Kind.KLINES, done + start, total)
+            exam.step(Kind.KLINES, done + start, total)
             part = {code: versions[code] for code in codes[start : start + BATCH_CODES]}
             for difference in _compare_part(exam, series, part, DETAILED - told):
                 told += 1
                 yield difference
         done += len(codes)
-    exam.watch.step(Kind.KLINES, total, total)
+    exam.step(Kind.KLINES, total, total)
 
 
 def read_mirrored(scope: Scope) -> dict[str, dict[str, int]]:

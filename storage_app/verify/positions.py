@@ -50,9 +50,9 @@ def compare(exam: Examination) -> Iterator[Difference]:
             if scope.has_account(account_of(book))
         ]
         for number, book in enumerate(books):
-            exam.watch.step(Kind.POSITIONS, number, len(books))
+            exam.step(Kind.POSITIONS, number, len(books))
             yield from _compare_book(exam, server, book)
-        exam.watch.step(Kind.POSITIONS, len(books), len(books))
+        exam.step(Kind.POSITIONS, len(books), len(books))
     finally:
         server.close()
 

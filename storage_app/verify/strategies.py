@@ -62,7 +62,7 @@ def _compare(exam: Examination) -> Iterator[Difference]:
     names = sorted(database.keys() | snapshot.keys())
     differ = differ_in(Kind.STRATEGIES, "database", str(path))
     for number, name in enumerate(names):
-        exam.watch.step(Kind.STRATEGIES, number, len(names))
+        exam.step(Kind.STRATEGIES, number, len(names))
         one, other = database.get(name), snapshot.get(name)
         try:
             yield from compare_fields(differ, name, _own(one), _own(other))
@@ -73,7 +73,7 @@ def _compare(exam: Examination) -> Iterator[Difference]:
             yield damaged(Kind.STRATEGIES, error, Kind.STRATEGIES)
         if one is not None:
             yield from compare_parameters(root, name, one)
-    exam.watch.step(Kind.STRATEGIES, len(names), len(names))
+    exam.step(Kind.STRATEGIES, len(names), len(names))
 
 
 def _own(entry: Document | None) -> Document | None:

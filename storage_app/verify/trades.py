@@ -54,11 +54,11 @@ def compare(exam: Examination) -> Iterator[Difference]:
     accounts = [account for account in sorted(known) if scope.has_account(account)]
     told = 0
     for number, account in enumerate(accounts):
-        exam.watch.step(Kind.TRADES, number, len(accounts))
+        exam.step(Kind.TRADES, number, len(accounts))
         for difference in _compare_account(exam, account, DETAILED - told):
             told += 1
             yield difference
-    exam.watch.step(Kind.TRADES, len(accounts), len(accounts))
+    exam.step(Kind.TRADES, len(accounts), len(accounts))
 
 
 def unit_of(account: str, day: date) -> str:
