@@ -6,7 +6,8 @@ WORKERS := 2
 COVERAGE := $(PY) -m coverage run -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # What depends on the relational database runs a second time, on SQLite; it is one per process.
 RELATIONAL_TESTS := tests/contract/test_accounts.py tests/contract/test_strategies.py \
-	tests/services tests/stores/test_orm.py tests/stores/test_health_check.py
+	tests/services tests/stores/test_orm.py tests/stores/test_health_check.py \
+	tests/verify/test_embedded.py
 ROUNDS := 20
 SEED := 1
 # Not SECONDS, which some shells count themselves.
