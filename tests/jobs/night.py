@@ -26,14 +26,20 @@ TASKS = (
 BEATS = 2
 
 
-def schedule(seconds=3):
+def schedule(seconds=4):
     """Have beat ask for each job again and again."""
     from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
     PeriodicTask.objects.all().delete()
     every, _ = IntervalSchedule.objects.get_or_create(every=seconds, period="seconds")
     for name in TASKS:
-        PeriodicTask.objects.create(name=name, task=f"storage_app.{name}", interval=every)
+        PeriodicTask.objects.create(
+            name=name,
+            task=f"storage_app.{name}",
+            interval=every,
+            # A machine that is busy with something else does not run into a backlog.
+            expire_seconds=3 * seconds,
+        )
 
 
 def environment():
