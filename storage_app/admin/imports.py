@@ -15,7 +15,6 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import (
     FileResponse,
-    Http404,
     HttpRequest,
     HttpResponse,
     HttpResponseRedirect,
@@ -232,13 +231,14 @@ class JobRunAdmin(ReadOnlyAdmin, DecidingAdmin):
         """Tell the script of the page how far the run is."""
         return JsonResponse(_progress(self.found(request, str(number))))
 
-    def rejects(self, request: HttpRequest, number: int) -> FileResponse:
+    def rejects(self, request: HttpRequest, number: int) -> HttpResponse | FileResponse:
         from storage_app.imports import runs
 
         run = self.found(request, str(number))
         folder = runs.rejects_of(run)
         if not folder.is_dir():
-            raise Http404
+            messages.info(request, _("No row was rejected, or the rows are gone."))
+            return HttpResponseRedirect(self.page_of(run))
         name = f"rejects-{run.day}-{run.slot}.zip"
         return FileResponse(_archive(folder), as_attachment=True, filename=name)
 

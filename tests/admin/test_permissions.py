@@ -10,7 +10,7 @@ from django.contrib.auth.models import Permission
 from django.urls import URLPattern, reverse
 
 from tests.admin.conftest import signed_in
-from tests.factories import make_conflict, make_report, make_user
+from tests.factories import make_conflict, make_job_run, make_report, make_user
 
 pytestmark = [
     pytest.mark.django_db(databases=["default", "clickhouse"]),
@@ -63,6 +63,12 @@ PAGES = {
     "storage_app_tradeconflict_record_both": TRADERS,
     "storage_app_report_changelist": frozenset({"admin", "trader"}),
     "storage_app_report_repair": ADMINS,
+    "storage_app_jobrun_changelist": TRADERS,
+    "storage_app_jobrun_change": TRADERS,
+    "storage_app_jobrun_progress": TRADERS,
+    "storage_app_jobrun_rejects": TRADERS,
+    "storage_app_jobrun_start": ADMINS,
+    "storage_app_jobrun_cancel": ADMINS,
     "storage_app_auditentry_changelist": ADMINS,
     "storage_app_user_changelist": ADMINS,
     "storage_app_user_change": ADMINS,
@@ -102,7 +108,7 @@ def names_of_pages():
 
 def arguments(name, desk, user):
     """Return what the address of a page needs, all of it the user's own or visible."""
-    if name.endswith(("_changelist", "_add", "index", "positions", "kline_search")):
+    if name.endswith(("_changelist", "_add", "_start", "index", "positions", "kline_search")):
         return []
     exact = {
         "chart_equity": [desk.mine.account_id],
@@ -119,6 +125,7 @@ def arguments(name, desk, user):
         "user": user.pk,
         "tradeconflict": desk.conflict.pk,
         "report": make_report().pk,
+        "jobrun": make_job_run(account_id=desk.mine.account_id).pk,
     }
     return exact.get(name) or [by_model[re.sub("^(storage_app|auth)_", "", name).split("_")[0]]]
 
