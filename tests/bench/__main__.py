@@ -20,6 +20,7 @@ from tests.bench import (  # noqa: E402
     bench_klines,
     bench_ledger,
     bench_positions,
+    bench_sell_scan,
     bench_strategies,
     chart,
     harness,
@@ -35,6 +36,7 @@ SUITES = {
     "strategies": (bench_strategies, "Strategy parameters"),
     "journal": (bench_journal, "The journal of hybrid mode"),
     "hybrid": (bench_hybrid, "Hybrid mode"),
+    "sell_scan": (bench_sell_scan, "A sell scan of a strategy"),
 }
 ON_CLICKHOUSE = {"klines", "ledger"}
 
