@@ -22,6 +22,7 @@ from tests.bench import (  # noqa: E402
     bench_ledger,
     bench_pages,
     bench_positions,
+    bench_sell_scan,
     bench_strategies,
     chart,
     harness,
@@ -39,6 +40,7 @@ SUITES = {
     "hybrid": (bench_hybrid, "Hybrid mode"),
     "pages": (bench_pages, "Pages of the admin"),
     "imports": (bench_imports, "Imports"),
+    "sell_scan": (bench_sell_scan, "A sell scan of a strategy"),
 }
 ON_CLICKHOUSE = {"klines", "ledger", "pages", "imports"}
 
