@@ -41,6 +41,8 @@ INSTALLED_APPS = [
     "unfold.contrib.forms",
     "unfold.contrib.import_export",
     "silverquant_site.apps.SilverQuantAdminConfig",
+    # Before Django's own, two of whose commands it makes leave an audit entry.
+    "storage_app",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -57,7 +59,6 @@ INSTALLED_APPS = [
     "django_otp.plugins.otp_totp",
     "django_otp.plugins.otp_static",
     "trades_app",
-    "storage_app",
 ]
 
 MIDDLEWARE = [
