@@ -209,6 +209,7 @@ AXES_FAILURE_LIMIT = 5
 AXES_LOCKOUT_PARAMETERS = ["username"]
 AXES_RESET_ON_SUCCESS = True
 AXES_VERBOSE = False
+AXES_LOCKOUT_CALLABLE = "storage_app.admin.security.locked_page"
 # The person is locked, from wherever they try; an administrator unlocks them.
 SILENCED_SYSTEM_CHECKS = ["axes.W006"]
 
