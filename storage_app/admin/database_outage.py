@@ -33,7 +33,7 @@ class DatabaseOutageMiddleware:
 
 
 def outage_page(request: HttpRequest, exc: Exception) -> HttpResponse | None:
-    """Return what to answer with, None where the error does not tell of an outage."""
+    """Return the page that tells of an outage, None where the error is none."""
     if not _tells_of_an_outage(exc):
         return None
     logger.warning("%s is not shown: %s", request.path, exc)

@@ -34,28 +34,31 @@ class SignInMiddleware:
         self, request: HttpRequest, view: Any, args: Any, kwargs: Any
     ) -> HttpResponse | None:
         try:
-            return self._stop(request)
-        except (InterfaceError, OperationalError) as exc:
-            # What a middleware raises does not pass by the one that answers for views.
-            if (page := outage_page(request, exc)) is None:
+            return _ask(request)
+        except (OperationalError, InterfaceError) as exc:
+            # Never on to the view: nobody passes because the question could not be asked.
+            answer = outage_page(request, exc)
+            if answer is None:
                 raise
-            return page
+            return answer
 
-    def _stop(self, request: HttpRequest) -> HttpResponse | None:
-        match = request.resolver_match
-        name = match.view_name if match else ""
-        if name in OPEN_PAGES or not request.user.is_authenticated:
-            return None
-        sessions.touch(request)
-        user = signed_in(request)
-        if user.is_verified():  # type: ignore[attr-defined]
-            return None
-        standing = second_factor.standing_of(user)
-        if standing.is_set_up:
-            return _lead(request, "admin:second_factor_check")
-        if standing.is_required and name != "admin:second_factor_setup":
-            return _lead(request, "admin:second_factor_setup")
+
+def _ask(request: HttpRequest) -> HttpResponse | None:
+    """Return where a person must go first; None when nothing is asked of them."""
+    match = request.resolver_match
+    name = match.view_name if match else ""
+    if name in OPEN_PAGES or not request.user.is_authenticated:
         return None
+    sessions.touch(request)
+    user = signed_in(request)
+    if user.is_verified():  # type: ignore[attr-defined]
+        return None
+    standing = second_factor.standing_of(user)
+    if standing.is_set_up:
+        return _lead(request, "admin:second_factor_check")
+    if standing.is_required and name != "admin:second_factor_setup":
+        return _lead(request, "admin:second_factor_setup")
+    return None
 
 
 def _lead(request: HttpRequest, name: str) -> HttpResponse:
