@@ -114,10 +114,10 @@ def _describe_book(folder: directory.BookFolder) -> Iterator[tuple[Path, str]]:
             extremes = holdings.read_extremes(path)
             _refuse_rejects(path, extremes.rejected)
             yield path, f"{len(extremes.prices)} prices"
-    if folder.orders:
-        log = orders.read_orders(folder.orders)
-        _refuse_rejects(folder.orders, log.rejected)
-        yield folder.orders, f"{len(log.orders)} orders"
+    for path in folder.orders:
+        log = orders.read_orders(path)
+        _refuse_rejects(path, log.rejected)
+        yield path, f"{len(log.orders)} orders"
     if folder.assets:
         values = assets.read_assets(folder.assets)
         _refuse_rejects(folder.assets, values.rejected)

@@ -158,6 +158,12 @@ NAVIGATION: list[dict[str, Any]] = [
                 "django_celery_beat.view_periodictask",
             ),
             _page(
+                _("Job runs"),
+                "play_circle",
+                "storage_app_jobrun_changelist",
+                "storage_app.view_jobrun",
+            ),
+            _page(
                 _("Job results"),
                 "task_alt",
                 "django_celery_results_taskresult_changelist",
@@ -189,7 +195,13 @@ UNFOLD: dict[str, Any] = {
         "rise": _RED if RISE_IS_RED else _GREEN,
         "fall": _GREEN if RISE_IS_RED else _RED,
     },
-    "STYLES": [_asset("storage_app/platform.css")],
-    "SCRIPTS": [_asset("storage_app/charts.js")],
+    "STYLES": [_asset("storage_app/platform.css"), _asset("storage_app/governance.css")],
+    "SCRIPTS": [_asset("storage_app/charts.js"), _asset("storage_app/scrolling.js")],
+    "ACCOUNT": {
+        "navigation": [
+            {"title": _("Sign-in and security"), "link": reverse_lazy("admin:security")},
+            {"title": _("Change password"), "link": reverse_lazy("admin:password_change")},
+        ]
+    },
     "SIDEBAR": {"show_search": False, "show_all_applications": False, "navigation": NAVIGATION},
 }

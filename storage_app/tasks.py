@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from celery import shared_task
+from functools import partial
+from typing import Any
+
+from celery import current_app, shared_task
 from django.conf import settings
 from django.db.utils import OperationalError
 
-from storage_app import create_data_store
+from storage_app.backup import unfinished
+from storage_app.backup.making import back_up
 from storage_app.contract.errors import StorageError
-from storage_app.services import trading_calendar
-from storage_app.stores import kline_mirror
+from storage_app.imports import runs
+from storage_app.models import JobRun
+from storage_app.services import actors, jobs, trading_calendar
+from storage_app.services.findings import told
+from storage_app.services.jobs import Outcome
+from storage_app.stores import closing, kline_mirror
 from storage_app.stores.aging import age_books as age
+from storage_app.stores.compose import open_platform_store
 from storage_app.stores.draining import drain
+from storage_app.verify import bar_quality, comparing
+from storage_app.verify.bar_quality import BarScope
+from storage_app.verify.scope import Scope
+from trades_app.market import clock
 
 # 30 s, 1, 2, 4, 8 and then every 10 minutes: an hour of outage is bridged.
 RETRY = {
@@ -25,8 +38,8 @@ DRAIN_SECONDS = 45.0
 
 
 @shared_task(name="storage_app.age_books", **RETRY)
-def age_books() -> list[str]:
-    return age(create_data_store("hybrid"))
+def age_books() -> Outcome:
+    return _daily("age_books", lambda watch: _aged(), trading_days_only=True)
 
 
 # Each minute, so that the next run is the retry; only failures are worth a row.
@@ -48,3 +61,73 @@ def mirror_klines() -> dict[str, int]:
 @shared_task(name="storage_app.check_calendar")
 def check_calendar() -> int:
     return trading_calendar.check_calendar()
+
+
+@shared_task(name="storage_app.record_close", **RETRY)
+def record_close() -> Outcome:
+    return _daily("record_close", lambda watch: _recorded(), trading_days_only=True)
+
+
+@shared_task(name="storage_app.backup", **RETRY)
+def backup() -> Outcome:
+    actor = actors.job("backup")
+    return _daily("backup", lambda watch: back_up(settings.DATA_DIR, actor, watch=watch).as_json())
+
+
+@shared_task(name="storage_app.verify", **RETRY)
+def verify() -> Outcome:
+    work = partial(comparing.run, actors.job("verify"), Scope())
+    return _daily("verify", lambda watch: told(work(watch)))
+
+
+@shared_task(name="storage_app.check_klines", **RETRY)
+def check_klines() -> Outcome:
+    work = partial(bar_quality.run, actors.job("check_klines"), BarScope())
+    return _daily("check_klines", lambda watch: told(work(watch)), trading_days_only=True)
+
+
+# Without a retry: a person watches it, and may begin it again.
+@shared_task(name="storage_app.run_import")
+def run_import(number: int) -> Outcome:
+    return runs.perform(number)
+
+
+@shared_task(name="storage_app.rescue_jobs", ignore_result=True)
+def rescue_jobs() -> list[str]:
+    return [_rescue(run) for run in jobs.abandoned()]
+
+
+def _daily(job: str, work: jobs.Work, *, trading_days_only: bool = False) -> Outcome:
+    """Keep jobs away from databases that are half restored."""
+    unfinished.refuse(settings.DATA_DIR)
+    return jobs.run_daily(job, work, trading_days_only=trading_days_only)
+
+
+def _aged() -> list[str]:
+    store = open_platform_store()
+    try:
+        return age(store)
+    finally:
+        store.close()
+
+
+def _recorded() -> list[Any]:
+    store = open_platform_store()
+    try:
+        found = closing.record_close(store, actors.job("record_close"))
+    finally:
+        store.close()
+    result = [one.as_json() for one in found]
+    pending = [one.account_id for one in found if one.is_pending]
+    if pending:
+        raise jobs.Incomplete(f"not known yet: {', '.join(pending)}", result)
+    return result
+
+
+def _rescue(run: JobRun) -> str:
+    """Ask again for what a dead worker has left, unless its day is over."""
+    if run.day < clock.today() or run.attempts >= jobs.MOST_ATTEMPTS:
+        jobs.give_up(run)
+        return f"gave up {run}"
+    current_app.send_task(f"storage_app.{run.job}", [run.pk] if run.slot else [])
+    return f"asked for {run}"

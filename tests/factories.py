@@ -113,7 +113,10 @@ def restore_roles():
         migrations = "storage_app.migrations"
         import_module(f"{migrations}.0002_roles").seed_roles(apps, None)
         import_module(f"{migrations}.0004_conflict_roles").seed_conflict_roles(apps, None)
-        import_module(f"{migrations}.0005_account_numbers").seed_number_roles(apps, None)
+        import_module(f"{migrations}.0005_report_kinds_and_repair").seed_repair_roles(apps, None)
+        import_module(f"{migrations}.0007_job_roles").seed_job_roles(apps, None)
+        import_module(f"{migrations}.0009_governance_roles").seed_governance_roles(apps, None)
+        import_module(f"{migrations}.0010_account_numbers").seed_number_roles(apps, None)
 
 
 def make_trade(**fields):
@@ -140,6 +143,14 @@ def make_conflict(trade=None, reason="it is already recorded otherwise", **field
     trade = trade or make_trade(**fields)
     record_conflict(trade, reason)
     return TradeConflict.objects.get(trade_uid=trade.trade_uid)
+
+
+def make_report(kind="verify", findings=(), **fields):
+    from storage_app.models import Report
+
+    values = {"started_at": clock.now(), "finished_at": clock.now(), "actor": "system"}
+    values |= {"is_clean": not findings, "findings": list(findings)}
+    return Report.objects.create(kind=kind, **values | fields)
 
 
 def make_bars(code="600000.SH", days=5, start=date(2026, 3, 2), first_close=10.0):

@@ -27,6 +27,8 @@ from trades_app.market import fees
 Integers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
+# The `source` of a fill that nobody reported: it was assumed from its order, as it was asked for.
+ASSUMED = "assumed"
 MILLI_PER_YUAN = 1000
 FEN_PER_YUAN = 100
 _UNITS = {"day": "D", "month": "M", "year": "Y"}
@@ -44,7 +46,7 @@ class Fills:
 
     `group` numbers a pair of account and code, `codes[group]` is its code. `day` is days since
     1970, `at` milliseconds since 1970, `price` ticks. `order` is equal for fills of one order
-    (and only for those).
+    (and only for those). `is_assumed` marks fills of the source ASSUMED.
     """
 
     codes: list[str]
@@ -55,6 +57,7 @@ class Fills:
     price: Integers
     volume: Integers
     order: npt.NDArray[np.int64 | np.uint64]
+    is_assumed: Flags
 
     def __len__(self) -> int:
         return len(self.day)
@@ -62,10 +65,11 @@ class Fills:
     @classmethod
     def none(cls) -> Fills:
         empty = np.empty(0, dtype=np.int64)
-        return cls([], empty, empty, empty, empty.astype(bool), empty, empty, empty)
+        none = empty.astype(bool)
+        return cls([], empty, empty, empty, none, empty, empty, empty, none)
 
     def take(self, places: Integers | Flags) -> Fills:
-        columns = ("group", "day", "at", "is_buy", "price", "volume", "order")
+        columns = ("group", "day", "at", "is_buy", "price", "volume", "order", "is_assumed")
         return Fills(self.codes, *(getattr(self, name)[places] for name in columns))
 
 
@@ -158,18 +162,20 @@ def cost_of_newest(fills: Fills, held: Mapping[int, int]) -> dict[int, Decimal]:
 class Results:
     """Fills of a span of time with what each earned (milli-yuan), closed (shares), cost (fen).
 
-    The fee of an order stands at the first of its fills.
+    The fee of an order stands at the first of its fills; `estimated` marks those whose figures
+    rest on an assumed fill.
     """
 
     fills: Fills
     profit: Integers
     matched: Integers
     fee: Integers
+    estimated: Flags
 
     def take(self, places: Integers | Flags) -> Results:
         """Return the results of some fills; they hold all fills of an order or none."""
         columns = (self.profit[places], self.matched[places], self.fee[places])
-        return Results(self.fills.take(places), *columns)
+        return Results(self.fills.take(places), *columns, self.estimated[places])
 
     def by_period(self, group_by: str) -> list[dict[str, Any]]:
         """Return a row per day, month or year with fills, oldest first."""
@@ -194,6 +200,7 @@ class Results:
             closed,
             closed & (self.profit > 0),
             np.where(fills.is_buy, 0, fills.volume - self.matched),
+            self.estimated,
         )
         sums = [_totals(place, len(periods), column).tolist() for column in columns]
         return [_row(period, *values) for period, *values in zip(periods, *sums, strict=True)]
@@ -207,8 +214,9 @@ def match(fills: Fills, start: date, end: date) -> Results:
     ordered = _in_order(fills)
     profit, matched = _match(ordered)
     inside = (ordered.day >= _day_number(start)) & (ordered.day <= _day_number(end))
+    estimated = _rests_on_assumed(ordered)[inside]
     within = ordered.take(inside)
-    return Results(within, profit[inside], matched[inside], _fees(within))
+    return Results(within, profit[inside], matched[inside], _fees(within), estimated)
 
 
 def summarise(fills: Fills, start: date, end: date, group_by: str) -> list[dict[str, Any]]:
@@ -216,7 +224,8 @@ def summarise(fills: Fills, start: date, end: date, group_by: str) -> list[dict[
 
     `fills` must reach back to the first buy of what was held at `start`. Profit is before fees
     and leaves out unmatched shares; `win_rate` is the share of sells with a profit above 0
-    among those that closed anything.
+    among those that closed anything. `is_estimate` tells whether any figure rests on an assumed
+    fill: one of the period, or one before a sell of the same account and code.
     """
     return match(fills, start, end).by_period(group_by)
 
@@ -240,6 +249,7 @@ def _row(
     closed: int,
     won: int,
     unmatched: int,
+    estimated: int,
 ) -> dict[str, Any]:
     return {
         "period": period,
@@ -251,6 +261,7 @@ def _row(
         "profit": profit / MILLI_PER_YUAN,
         "win_rate": won / closed if closed else None,
         "unmatched_volume": unmatched,
+        "is_estimate": estimated > 0,
     }
 
 
@@ -299,6 +310,14 @@ class _Cost:
         lot = np.searchsorted(self._edges, shares, side="left")
         missing = self._edges[lot] - shares
         return np.asarray(self._costs[lot] - missing * self._prices[lot], dtype=np.int64)
+
+
+def _rests_on_assumed(fills: Fills) -> Flags:
+    """Tell the assumed fills, and the sells that come after one of the same group."""
+    so_far = np.cumsum(fills.is_assumed) - _sum_before_group(
+        fills.group, fills.is_assumed.astype(np.int64)
+    )
+    return np.asarray(fills.is_assumed | (~fills.is_buy & (so_far > 0)), dtype=np.bool_)
 
 
 def _group_starts(group: Integers) -> Flags:

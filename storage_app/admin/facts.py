@@ -15,6 +15,7 @@ from storage_app.contract.errors import InvalidInput
 from storage_app.contract.types import OrderType
 from storage_app.models import User
 from storage_app.services.access import allowed_account_ids
+from trades_app.ledger import ASSUMED
 from trades_app.models import DailyKline, Trade
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ ONE_COPY = {"final": 1, "do_not_merge_across_partitions_select_final": 1}
 CODE_CHOICES = 50
 MOST_CODES = 1000
 FILLS = (OrderType.BUY_TRADE.value, OrderType.SELL_TRADE.value)
-# What the source of a row says when an order stands in for a fill that nobody recorded.
-ASSUMED = "assumed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from storage_app.admin.facts import ASSUMED
 from trades_app import ledger
+from trades_app.ledger import ASSUMED
 from trades_app.models import Trade
 from trades_app.queries.trades import read_code_fills
 

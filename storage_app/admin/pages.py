@@ -12,6 +12,7 @@ PAGES = (
     "audit",
     "bindings",
     "conflicts",
+    "imports",
     "jobs",
     "klines",
     "reports",

@@ -38,6 +38,7 @@ from storage_app.admin.wording import (
 )
 from storage_app.contract.errors import Unavailable
 from storage_app.services.conflicts import visible_conflicts
+from trades_app import ledger
 from trades_app.models import Trade
 
 ANY = ("", _("All"))
@@ -194,7 +195,7 @@ class TradeAdmin(KeysetAdmin):
     @display(description=_("kind"))
     def kind(self, trade: Trade) -> str:
         word: Promise | str = KINDS[trade.order_type]
-        if facts.ASSUMED in trade.source:
+        if ledger.ASSUMED in trade.source:
             word = f"{word} · {ASSUMED}"
         return figures.badge(word, TONES.get(trade.order_type, ""))
 
@@ -235,7 +236,7 @@ class TradeAdmin(KeysetAdmin):
             "kind": KINDS[trade.order_type],
             "tone": TONES.get(trade.order_type, ""),
             "price_kind": PRICE_KINDS[trade.price_type],
-            "is_assumed": facts.ASSUMED in trade.source,
+            "is_assumed": ledger.ASSUMED in trade.source,
             "related": describe_trades(related),
             "lots": lots,
             "conflict": self._conflict(request, trade),

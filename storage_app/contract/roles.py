@@ -12,7 +12,15 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from storage_app.contract.identity import new_trade
-from storage_app.contract.types import BookState, Money, PositionState, Trade, WriteCount
+from storage_app.contract.rules import Capital
+from storage_app.contract.types import (
+    BookState,
+    FillOutcome,
+    Money,
+    PositionState,
+    Trade,
+    WriteCount,
+)
 from trades_app.market import calendar, clock
 
 if TYPE_CHECKING:
@@ -200,9 +208,12 @@ class TradeLedger(Protocol):
         """Sum fills by `day`, `month` or `year`, oldest first; account None means all accounts.
 
         Keys: period ('2026-01-05', '2026-01' or '2026'), trade_count, buy_amount, sell_amount,
-        total_amount, fee, profit, win_rate, unmatched_volume. Profit is FIFO per account and
-        code, before fees, an opening before `start_date` counting as cost; `win_rate` is None
-        without a closed lot; `unmatched_volume` is shares sold without a recorded buy.
+        total_amount, fee, profit, win_rate, unmatched_volume, is_estimate. Profit is FIFO per
+        account and code, before fees, an opening before `start_date` counting as cost;
+        `win_rate` is None without a closed lot; `unmatched_volume` is shares sold without a
+        recorded buy;
+        `is_estimate` is True where a figure rests on a fill that an import assumed from its
+        order (source `assumed`), and wherever the figures are shown they are to be labelled so.
         """
         ...
 
@@ -365,6 +376,32 @@ class StrategyBook(Protocol):
 
 class DataStore(PositionStore, TradeLedger, KlineStore, AccountBook, StrategyBook, Protocol):
     """What `create_data_store` returns."""
+
+    def record_fill(
+        self,
+        account_id: str,
+        timestamp: datetime | float | str,
+        code: str,
+        name: str,
+        side: str,
+        price: Money,
+        volume: int,
+        strategy_name: str = "",
+        *,
+        trade_id: str,
+        order_id: str = "",
+        remark: str = "",
+        remaining: int | None = None,
+        capital: Capital | None = None,
+    ) -> FillOutcome:
+        """Move position, ledger and capital by one fill in one step, once per `trade_id`.
+
+        `account_id` is a book; the ledger's row belongs to its account. `remaining` and `capital`
+        are the broker's word on the position and the account after the fill; without `capital`
+        the known cash moves by the amount, fees aside. Again and equal in time, price and volume
+        is a no-op; again and different raises Conflict. File and hybrid mode only.
+        """
+        ...
 
     def health_check(self) -> dict[str, str]:
         """Return {component: 'ok' | 'degraded' | 'down'} within 0.5 s."""

@@ -7,6 +7,7 @@ last increment is that of the file, and what differs is rejected with what the b
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -18,6 +19,7 @@ from django.utils.translation import gettext_noop, ngettext
 
 from storage_app.contract.roles import PositionStore
 from storage_app.contract.types import BookState, PositionFlag, PositionState
+from storage_app.imports.options import ImportOptions
 from storage_app.imports.results import ImportResult, join_notes, refusal
 from storage_app.legacy.directory import BookFolder
 from storage_app.legacy.holdings import (
@@ -37,18 +39,22 @@ Value = int | float | None
 
 
 def import_positions(
-    store: PositionStore, folder: BookFolder, book: str, *, dry_run: bool, replace_book: bool
+    store: PositionStore, folder: BookFolder, options: ImportOptions
 ) -> list[ImportResult]:
-    """Import the files of one folder in one write; `replace_book` takes the files' word for all.
+    """Import the files of one folder in one write.
 
-    Prices of codes that are not held come in flagged as leftovers.
+    With `options.replace_positions` the book becomes what the file of holdings says. Prices of
+    codes that are not held come in flagged as leftovers.
     """
     try:
         holdings = read_holdings(folder.holdings) if folder.holdings else Holdings()
     except LegacyFileError as exc:
         return _refuse_all(folder, exc)
-    stored = BookState() if replace_book else store.read_book(book)
-    draft = _Draft(book, stored, holdings.increment_date)
+    account, namespace = options.account_id, folder.namespace
+    book = f"{account}/{namespace}" if namespace else account
+    replaces = options.replace_positions and folder.holdings is not None
+    stored = BookState() if replaces else store.read_book(book)
+    draft = _Draft(book, stored, holdings.increment_date or _date_of_prices(folder))
     results = []
     if folder.holdings:
         results.append(draft.add_holdings(folder.holdings, holdings))
@@ -58,9 +64,19 @@ def import_positions(
     ):
         if path:
             results.append(_add_extremes(draft, path, kind, name))
-    if draft.has_changed and not dry_run:
+    if draft.has_changed and not options.dry_run:
         store.replace_positions(book, draft.positions, draft.increment_date)
     return results
+
+
+def _date_of_prices(folder: BookFolder) -> date | None:
+    """Return the last increment that a file of prices without holdings names; rejects do."""
+    if folder.holdings is None:
+        for path in (folder.max_prices, folder.min_prices):
+            with suppress(LegacyFileError):
+                if path and (found := read_extremes(path).increment_date):
+                    return found
+    return None
 
 
 def _refuse_all(folder: BookFolder, error: LegacyFileError) -> list[ImportResult]:

@@ -7,6 +7,7 @@ import warnings
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -34,12 +35,14 @@ CENTS = 100
 LOT = 100
 # The average price of a day lies between low and high; the slack is for rounded prices.
 _SLACK = 0.01
-_UNIT_ROWS = 20
+UNIT_ROWS = 20
 _MAX_PRICE = 1e6
 _MAX_AMOUNT = 1e13
 
 Mask = npt.NDArray[np.bool_]
 Lines = npt.NDArray[np.int64]
+# 1 or LOT, for all rows or for each.
+Unit = int | npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,20 +72,25 @@ class _Parsed:
     note: str = ""
 
 
-class _Verdict:
+class Verdict:
     """The first reason, if any, why each row stays out."""
 
     def __init__(self, rows: int) -> None:
-        self.columns = np.full(rows, "", dtype=object)
-        self.reasons = np.full(rows, "", dtype=object)
+        self._number = np.zeros(rows, dtype=np.int16)
+        self._reasons: list[tuple[str, str]] = [("", "")]
 
     @property
     def passed(self) -> Mask:
-        return np.asarray(self.reasons == "", dtype=np.bool_)
+        return np.asarray(self._number == 0, dtype=np.bool_)
 
     def refuse(self, where: Mask, column: str, reason: str) -> None:
-        fresh = where & self.passed
-        self.columns[fresh], self.reasons[fresh] = column, reason
+        if where.any():
+            self._number[where & self.passed] = len(self._reasons)
+            self._reasons.append((column, reason))
+
+    def of(self, row: int) -> tuple[str, str]:
+        """Return the column and the reason."""
+        return self._reasons[int(self._number[row])]
 
 
 def read_bars(path: Path, adjust: Adjust = Adjust.NONE) -> BarFile:
@@ -99,14 +107,15 @@ def read_bars(path: Path, adjust: Adjust = Adjust.NONE) -> BarFile:
     if parsed is None:
         parsed = _parse_rows(path, text)
     unit = _volume_unit(path, parsed, adjust)
-    frame = _in_units(parsed.frame, unit)
-    verdict = _judge(frame, adjust, unit)
+    frame = in_units(parsed.frame, unit)
+    verdict = judge(frame, adjust, unit)
     repeated = _judge_repeats(frame, verdict)
     good = verdict.passed & ~repeated
     rejected = [*parsed.rejected, *_rejected(parsed.lines, verdict, split_lines(text))]
     bars, lines = _in_order(frame[good], parsed.lines[good])
-    unit_note = _("volume was in lots") if unit == LOT else ""
-    notes = (parsed.note, unit_note, _note_closed_days(bars))
+    closed = closed_dates(bars["datetime"].to_numpy())
+    on_closed = bars["datetime"][bars["datetime"].isin(closed)]
+    notes = (parsed.note, note_unit(unit), note_closed(len(on_closed), on_closed.min()))
     return BarFile(
         code=code,
         frame=bars,
@@ -180,10 +189,10 @@ def _volume_unit(path: Path, parsed: _Parsed, adjust: Adjust) -> int:
     """Return 1 for shares or 100 for lots, by the rows whose prices are (nearly) raw."""
     frame = parsed.frame
     traded = frame[(frame["volume"] > 0) & (frame["low"] > 0)].sort_values("datetime")
-    rows = traded.head(_UNIT_ROWS) if adjust is Adjust.HFQ else traded.tail(_UNIT_ROWS)
+    rows = traded.head(UNIT_ROWS) if adjust is Adjust.HFQ else traded.tail(UNIT_ROWS)
     if rows.empty:
         return 1
-    votes = {unit: int(_fits(rows, unit).sum()) for unit in (1, LOT)}
+    votes = {unit: int(fits(rows, unit).sum()) for unit in (1, LOT)}
     unit = max(votes, key=lambda unit: votes[unit])
     if votes[unit] * 2 > len(rows):
         return unit
@@ -193,18 +202,18 @@ def _volume_unit(path: Path, parsed: _Parsed, adjust: Adjust) -> int:
     raise LegacyFileError(path, int(parsed.lines[last]), "volume", value, reason)
 
 
-def _fits(frame: pd.DataFrame, unit: int) -> Mask:
+def fits(frame: pd.DataFrame, unit: Unit) -> Mask:
     """Tell the rows whose average price lies between low and high, volume being in `unit`."""
     volume = frame["volume"].to_numpy() * unit
     amount = frame["amount"].to_numpy()
     # Lots are cut to whole numbers, which matters on days of little trade.
-    rounding = LOT if unit == LOT else 0
+    rounding = np.where(np.equal(unit, LOT), LOT, 0)
     highest = frame["high"].to_numpy() * (volume + rounding) * (1 + _SLACK)
     lowest = frame["low"].to_numpy() * (volume - rounding) * (1 - _SLACK)
     return np.asarray((lowest <= amount) & (amount <= highest), dtype=np.bool_)
 
 
-def _in_units(frame: pd.DataFrame, unit: int) -> pd.DataFrame:
+def in_units(frame: pd.DataFrame, unit: Unit) -> pd.DataFrame:
     """Return the frame in whole ticks, shares and cents; what is no whole share stays broken."""
     prices = {column: np.rint(frame[column].to_numpy() * TICKS) / TICKS for column in PRICES}
     shares = frame["volume"].to_numpy() * unit
@@ -216,33 +225,47 @@ def _in_units(frame: pd.DataFrame, unit: int) -> pd.DataFrame:
     )
 
 
-def _judge(frame: pd.DataFrame, adjust: Adjust, unit: int) -> _Verdict:
-    verdict = _Verdict(len(frame))
+def judge(frame: pd.DataFrame, adjust: Adjust, unit: Unit) -> Verdict:
+    """Tell which rows break a rule, each row by itself; `unit` is what volume was in."""
+    verdict = Verdict(len(frame))
     _judge_dates(frame, verdict)
     _judge_prices(frame, adjust, verdict)
     _judge_sizes(frame, verdict)
     if adjust is Adjust.NONE:
         shares = frame.assign(volume=frame["volume"] / unit)
-        strange = (frame["volume"] > 0).to_numpy() & ~_fits(shares, unit)
+        strange = (frame["volume"] > 0).to_numpy() & ~fits(shares, unit)
         reason = "amount / volume is not between low and high: adjusted prices or a wrong unit"
         verdict.refuse(strange, "amount", reason)
     return verdict
 
 
-def _judge_dates(frame: pd.DataFrame, verdict: _Verdict) -> None:
-    numbers = frame["datetime"].to_numpy()
-    is_plausible = (numbers >= 19901219) & (numbers <= 99991231) & (numbers % 1 == 0)
-    whole = np.where(is_plausible, numbers, 0).astype(np.int64)
-    stamps = pd.to_datetime(pd.Series(whole).astype(str), format="%Y%m%d", errors="coerce")
-    verdict.refuse(stamps.isna().to_numpy(), "datetime", "not a date like 20250922")
-    verdict.refuse(numbers > _as_number(clock.today()), "datetime", "after today")
+def _judge_dates(frame: pd.DataFrame, verdict: Verdict) -> None:
+    places, numbers = pd.factorize(frame["datetime"])
+    is_date = np.array([_is_date(float(number)) for number in numbers], dtype=np.bool_)
+    verdict.refuse(~is_date[places], "datetime", "not a date like 20250922")
+    verdict.refuse(
+        frame["datetime"].to_numpy() > _as_number(clock.today()), "datetime", "after today"
+    )
+
+
+@lru_cache(maxsize=16384)
+def _is_date(number: float) -> bool:
+    """Tell whether a number is YYYYMMDD of a day since the exchange opened."""
+    if not 19901219 <= number <= 99991231 or number % 1:
+        return False
+    whole = int(number)
+    try:
+        date(whole // 10000, whole // 100 % 100, whole % 100)
+    except ValueError:
+        return False
+    return True
 
 
 def _as_number(day: date) -> int:
     return day.year * 10000 + day.month * 100 + day.day
 
 
-def _judge_prices(frame: pd.DataFrame, adjust: Adjust, verdict: _Verdict) -> None:
+def _judge_prices(frame: pd.DataFrame, adjust: Adjust, verdict: Verdict) -> None:
     for column in PRICES:
         prices = frame[column].to_numpy()
         if adjust is Adjust.NONE:
@@ -254,7 +277,7 @@ def _judge_prices(frame: pd.DataFrame, adjust: Adjust, verdict: _Verdict) -> Non
     verdict.refuse(frame["low"].to_numpy() > bottom, "low", "above open, high or close")
 
 
-def _judge_sizes(frame: pd.DataFrame, verdict: _Verdict) -> None:
+def _judge_sizes(frame: pd.DataFrame, verdict: Verdict) -> None:
     volume, amount = frame["volume"].to_numpy(), frame["amount"].to_numpy()
     broken = (volume < 0) | (volume >= _MAX_AMOUNT) | (volume % 1 != 0)
     verdict.refuse(broken, "volume", "not a whole number of shares from 0")
@@ -263,7 +286,7 @@ def _judge_sizes(frame: pd.DataFrame, verdict: _Verdict) -> None:
     verdict.refuse((volume == 0) & (amount > 0), "volume", "no volume although there is amount")
 
 
-def _judge_repeats(frame: pd.DataFrame, verdict: _Verdict) -> Mask:
+def _judge_repeats(frame: pd.DataFrame, verdict: Verdict) -> Mask:
     """Tell the rows equal to an earlier one; refuse those that contradict it."""
     passed = frame[verdict.passed]
     again = passed["datetime"].duplicated().to_numpy()
@@ -281,30 +304,39 @@ def _in_order(frame: pd.DataFrame, lines: Lines) -> tuple[pd.DataFrame, Lines]:
     return frame.iloc[order].reset_index(drop=True).astype({"datetime": np.int64}), lines[order]
 
 
-def _note_closed_days(bars: pd.DataFrame) -> str:
+def note_unit(unit: int) -> str:
+    return _("volume was in lots") if unit == LOT else ""
+
+
+def closed_dates(numbers: npt.NDArray[np.int64]) -> list[int]:
+    """Return those of the dates (YYYYMMDD) on which the exchange did not trade, as far as known."""
+    found = pd.unique(pd.Series(numbers)).tolist()
+    known = [number for number in found if number <= _as_number(calendar.known_until())]
+    if not known:
+        return []
+    first, last = (clock.parse_date(number) for number in (min(known), max(known)))
+    opened = {_as_number(day) for day in calendar.trading_days(first, last)}
+    return sorted(set(known) - opened)
+
+
+def note_closed(count: int, first: int) -> str:
     """Name bars on days without trading; they come in, since they are what the source says."""
-    if bars.empty:
-        return ""
-    numbers = bars["datetime"]
-    first, last = (clock.parse_date(int(number)) for number in (numbers.iloc[0], numbers.iloc[-1]))
-    last = min(last, calendar.known_until())
-    opened = [_as_number(day) for day in calendar.trading_days(first, last)]
-    closed = numbers[~numbers.isin(opened) & (numbers <= _as_number(last))]
-    if closed.empty:
+    if not count:
         return ""
     return ngettext(
         "%(count)d bar on a day without trading, the first on %(day)s",
         "%(count)d bars on days without trading, the first on %(day)s",
-        len(closed),
-    ) % {"count": len(closed), "day": closed.iloc[0]}
+        count,
+    ) % {"count": count, "day": first}
 
 
-def _rejected(lines: Lines, verdict: _Verdict, text: list[str]) -> list[Rejected]:
+def _rejected(lines: Lines, verdict: Verdict, text: list[str]) -> list[Rejected]:
     header = text[0].split(",")
     found = []
     for row in np.flatnonzero(~verdict.passed):
-        line, column = int(lines[row]), str(verdict.columns[row])
+        line = int(lines[row])
+        column, reason = verdict.of(int(row))
         raw = text[line - 1]
         value = dict(zip(header, raw.split(","), strict=False)).get(column, "")
-        found.append(Rejected(line, column, value, str(verdict.reasons[row]), raw))
+        found.append(Rejected(line, column, value, reason, raw))
     return found

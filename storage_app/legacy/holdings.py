@@ -54,11 +54,15 @@ class Holdings:
 
 @dataclass(frozen=True, slots=True)
 class Extremes:
-    """Highest or lowest prices by code, in yuan."""
+    """Highest or lowest prices by code, in yuan.
+
+    Strategies write no date of increment beside them; files of rejects do.
+    """
 
     prices: dict[str, Decimal] = field(default_factory=dict)
     entries: dict[str, Entry] = field(default_factory=dict)
     rejected: list[Rejected] = field(default_factory=list)
+    increment_date: date | None = None
 
 
 def read_holdings(path: Path) -> Holdings:
@@ -67,20 +71,22 @@ def read_holdings(path: Path) -> Holdings:
     A code may carry a number, a numeric text, null or an object with `day_count`.
     """
     entries = _read_entries(path)
-    marker = next((entry for entry in entries if entry.key == INCREMENT_KEY), None)
     rejected: list[Rejected] = []
-    increment_date = _read_marker(marker, rejected)
+    increment_date = _find_marker(entries, rejected)
     days, kept = _by_code(entries, _parse_days, rejected)
     return Holdings(days, kept, rejected, increment_date)
 
 
 def read_extremes(path: Path) -> Extremes:
+    entries = _read_entries(path)
     rejected: list[Rejected] = []
-    prices, kept = _by_code(_read_entries(path), _parse_extreme, rejected)
-    return Extremes(prices, kept, rejected)
+    increment_date = _find_marker(entries, rejected)
+    prices, kept = _by_code(entries, _parse_extreme, rejected)
+    return Extremes(prices, kept, rejected, increment_date)
 
 
-def _read_marker(marker: Entry | None, rejected: list[Rejected]) -> date | None:
+def _find_marker(entries: list[Entry], rejected: list[Rejected]) -> date | None:
+    marker = next((entry for entry in entries if entry.key == INCREMENT_KEY), None)
     if marker is None or marker.value is None:
         return None
     try:

@@ -13,7 +13,10 @@ from typing import TypeVar
 from django.utils.translation import ngettext
 
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-_CUT = "\ufffd"
+# Where a character was cut off.
+CUT = "\ufffd"
+# Of the files that are read as a whole: 35 years of bars of one code have half a megabyte.
+LARGEST_FILE = 8 * 1024 * 1024
 
 ValueT = TypeVar("ValueT")
 
@@ -67,13 +70,17 @@ class Table:
 
     @property
     def note(self) -> str:
-        if not self.skipped:
-            return ""
-        return ngettext(
-            "%(count)d blank or repeated header line",
-            "%(count)d blank or repeated header lines",
-            self.skipped,
-        ) % {"count": self.skipped}
+        return note_skipped(self.skipped)
+
+
+def note_skipped(count: int) -> str:
+    if not count:
+        return ""
+    return ngettext(
+        "%(count)d blank or repeated header line",
+        "%(count)d blank or repeated header lines",
+        count,
+    ) % {"count": count}
 
 
 class RowError(ValueError):
@@ -109,10 +116,16 @@ def read_text(path: Path) -> str:
 
 
 def read_bytes(path: Path) -> bytes:
+    """Return a file that is read as a whole; one that could fill the memory is refused."""
     try:
-        return path.read_bytes()
+        with path.open("rb") as stream:
+            data = stream.read(LARGEST_FILE + 1)
     except OSError as exc:
         raise LegacyFileError(path, 0, "", "", exc.strerror or str(exc)) from exc
+    if len(data) > LARGEST_FILE:
+        reason = f"larger than {LARGEST_FILE >> 20} MB, which no such file can be"
+        raise LegacyFileError(path, 0, "", "", reason)
+    return data
 
 
 def has_byte_order_mark(data: bytes) -> bool:
@@ -126,29 +139,49 @@ def read_table(path: Path, columns: Sequence[str]) -> Table:
 
 def parse_table(path: Path, text: str, columns: Sequence[str]) -> Table:
     lines = split_lines(text)
-    header = [clean(name) for name in _split_fields(lines[0])]
-    missing = [name for name in columns if name not in header]
-    if missing:
-        raise LegacyFileError(path, 1, missing[0], lines[0], "the header lacks this column")
+    header = parse_header(path, lines[0], columns)
     table = Table()
     skipped = 0
     for number, raw in enumerate(lines[1:], start=2):
-        fields = _split_fields(raw)
-        if not any(fields) or [clean(value) for value in fields] == header:
+        row = parse_line(number, raw, header)
+        if row is None:
             skipped += 1
-        elif problem := _row_problem(fields, header):
-            table.rejected.append(Rejected(number, *problem, raw=raw))
+        elif isinstance(row, Rejected):
+            table.rejected.append(row)
         else:
-            named = dict(zip(header, (value.strip() for value in fields), strict=False))
-            table.rows.append(Row(number, named, raw))
+            table.rows.append(row)
     _reject_cut_line(text, len(lines), table)
     return Table(table.rows, table.rejected, skipped)
 
 
+def parse_header(path: Path, line: str, columns: Sequence[str]) -> list[str]:
+    """Return the names of a header line; LegacyFileError if one of `columns` is missing."""
+    header = [clean(name) for name in _split_fields(line)]
+    missing = [name for name in columns if name not in header]
+    if missing:
+        raise LegacyFileError(path, 1, missing[0], line, "the header lacks this column")
+    return header
+
+
+def parse_line(number: int, raw: str, header: list[str]) -> Row | Rejected | None:
+    """Return the row, why it is none, or None for a blank line or a repeated header."""
+    fields = _split_fields(raw)
+    if not any(fields) or [clean(value) for value in fields] == header:
+        return None
+    if problem := _row_problem(fields, header):
+        return Rejected(number, *problem, raw=raw)
+    named = dict(zip(header, (value.strip() for value in fields), strict=False))
+    return Row(number, named, raw)
+
+
 def split_lines(text: str) -> list[str]:
     """Split at CRLF, LF or CR, mixed as they come; the end of the last line adds nothing."""
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    lines = with_plain_ends(text).split("\n")
     return lines[:-1] if lines[-1] == "" else lines
+
+
+def with_plain_ends(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def clean(text: str) -> str:
@@ -176,7 +209,7 @@ def _decode_as(path: Path, encoding: str, data: bytes) -> str:
         value = data[exc.start : exc.end].hex(" ")
         reason = "bytes that are neither UTF-8 nor GBK"
         raise LegacyFileError(path, line, "", value, reason) from exc
-    return text + _CUT if decoder.getstate()[0] else text
+    return text + CUT if decoder.getstate()[0] else text
 
 
 def _line_at(text: str, position: int) -> int:
@@ -196,7 +229,7 @@ def _row_problem(fields: list[str], header: list[str]) -> tuple[str, str, str] |
     if any(fields[len(header) :]):
         reason = f"the row has {len(fields)} fields instead of {len(header)}"
         return "", fields[len(header)], reason
-    if any(_CUT in value for value in fields):
+    if any(CUT in value for value in fields):
         return header[0], fields[0], "characters were lost"
     return None
 
@@ -206,10 +239,12 @@ def _reject_cut_line(text: str, last: int, table: Table) -> None:
     if text.endswith(("\n", "\r")) or "\r\n" not in text[-4096:]:
         return
     if table.rows and table.rows[-1].line == last:
-        row = table.rows.pop()
-        column = next(reversed(row.fields))
-        reason = "the last line has no line end, so its last value may be cut off"
-        table.rejected.append(row.reject(column, reason))
+        table.rejected.append(reject_cut_row(table.rows.pop()))
+
+
+def reject_cut_row(row: Row) -> Rejected:
+    reason = "the last line has no line end, so its last value may be cut off"
+    return row.reject(next(reversed(row.fields)), reason)
 
 
 def _shorten(value: str) -> str:

@@ -10,10 +10,16 @@ class ReportKind(models.TextChoices):
     VERIFY = "verify", _("Comparison of stores")
     KLINES = "klines", _("Quality of bars")
     BACKUP = "backup", _("Backup")
+    RECONCILE = "reconcile", _("Broker reconcile")
+    REPAIR = "repair", _("Repair of stores")
 
 
 class Report(models.Model):
-    """The stored outcome of a job: counts in `summary`, a row per finding in `findings`."""
+    """The stored outcome of a job: counts in `summary`, a row per finding in `findings`.
+
+    A finding with an `account_id` is shown to whoever may see that account; one without, and the
+    summary, to those who see all of them.
+    """
 
     kind = models.CharField(_("kind"), max_length=20, choices=ReportKind)
     started_at = models.DateTimeField(_("started at"))
@@ -28,6 +34,7 @@ class Report(models.Model):
         verbose_name_plural = _("reports")
         ordering = ("-started_at",)
         default_permissions = ("view",)
+        permissions = (("repair_stores", _("Can compare and repair stores")),)
 
     def __str__(self) -> str:
         started_at = timezone.localtime(self.started_at)

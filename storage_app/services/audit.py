@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, tzinfo
 from decimal import Decimal
 from typing import Any
 
@@ -56,8 +56,14 @@ def record(
     before: Mapping[str, Any] | None = None,
     after: Mapping[str, Any] | None = None,
     reason: str = "",
+    key: str = "",
+    account_id: str = "",
 ) -> AuditEntry:
-    """Write one entry; where both sides are given, only what differs between them is kept."""
+    """Write one entry; where both sides are given, only what differs between them is kept.
+
+    `key` and `account_id` name what was changed when it is no row of the database, such as a
+    book that the job of a report has repaired.
+    """
     if not transaction.get_connection().in_atomic_block:
         raise transaction.TransactionManagementError(
             "an audit entry belongs into the transaction of the change that it describes"
@@ -68,8 +74,8 @@ def record(
         actor=actor.name,
         action=action,
         entity=instance._meta.model_name or "",
-        entity_key=key_of(instance)[:200],
-        account_id=_account_of(instance),
+        entity_key=(key or key_of(instance))[:200],
+        account_id=account_id or _account_of(instance),
         before=before,
         after=after,
         reason=parse_text(reason, "reason", most=200),
@@ -130,5 +136,7 @@ def _plain(value: Any) -> Any:
             return value.isoformat()
         case Decimal():
             return f"{value:f}"
+        case tzinfo():
+            return str(value)
         case _:
             return value

@@ -101,6 +101,18 @@ def _set_snapshot(account: Account, capital: rules.Capital, moment: datetime) ->
     snapshot.save()
 
 
+def record_close(actor: Actor, account_id: str, day: DayCapital) -> None:
+    """Set what was computed at the close of a day, in place of what is not the program's own.
+
+    Like what a program reports, it leaves no audit entry: the snapshot is the record.
+    """
+    access.require(actor.user, "storage_app.execute_trade")
+    with transaction.atomic():
+        account = accounts.lock(account_id)
+        _write_snapshots(account, {day.trade_date: day.parsed()}, "close")
+        announce(accounts.BOOK, account_id)
+
+
 def import_snapshots(
     actor: Actor, account_id: str, rows: Iterable[DayCapital], source: str = "import"
 ) -> SnapshotCount:

@@ -29,7 +29,15 @@ JOBS = (
     Job("Held-day increment", "storage_app.age_books", hour=8, minute=5, days="1-5"),
     Job("Owed writes", "storage_app.drain_journals", expires=50),
     Job("Mirror of daily bars", "storage_app.mirror_klines", hour=2, minute=40),
+    # Each day, since on a Friday a week may be too late.
     Job("Trading calendar", "storage_app.check_calendar", hour=8, minute=30),
+    # Again each hour until the bars of the day are there.
+    Job("Capital at the close", "storage_app.record_close", hour="15-21", minute=10, days="1-5"),
+    Job("Quality of bars", "storage_app.check_klines", hour=17, minute=0, days="1-5"),
+    # People change accounts and parameters at weekends, too.
+    Job("Backup", "storage_app.backup", hour=18, minute=0),
+    Job("Comparison of stores", "storage_app.verify", hour=20, minute=0),
+    Job("Abandoned jobs", "storage_app.rescue_jobs", minute="*/5", expires=240),
 )
 
 

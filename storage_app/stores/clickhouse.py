@@ -84,6 +84,11 @@ class ClickHouseTrades(_ClickHouse, TradeLedger):
         with translating():
             return _find_stored([trade], connection.PROMPT).get(trade.trade_uid)
 
+    def find_trades(self, trades: Sequence[Trade]) -> dict[str, Trade]:
+        """Return by uid the rows that stand for the identities of these trades."""
+        with translating():
+            return _find_stored(trades, None)
+
     def correct_trade(self, trade: Trade) -> None:
         """Put a trade in the place of what stands for its uid; for a person's decision only."""
         row = {name: values[0] for name, values in _columns([trade_rows.normalised(trade)]).items()}
@@ -204,7 +209,7 @@ def _find_stored(trades: Sequence[Trade], timeout: float | None) -> dict[str, Tr
                 [trade.trade_uid for trade in part] if len(part) <= _NAMED else None,
                 answer_timeout=timeout,
             )
-            found.update((row[0], _trade(row)) for row in rows)
+            found.update((row[0], to_trade(row)) for row in rows)
     return found
 
 
@@ -212,7 +217,8 @@ def _trade_date(trade: Trade) -> date:
     return trade.trade_date
 
 
-def _trade(row: Sequence[Any]) -> Trade:
+def to_trade(row: Sequence[Any]) -> Trade:
+    """Return a row of FOUND_COLUMNS as a trade."""
     values = dict(zip(trade_queries.FOUND_COLUMNS, row, strict=True))
     values["order_type"] = OrderType(values["order_type"])
     values["price_type"] = PriceType(values["price_type"])

@@ -192,8 +192,28 @@ class MirroredAccounts(_Book[OrmAccounts, FileAccounts]):
         except Unavailable:
             if self.switches.may_fall_back and self.read_mirror("get_account", account_id) is None:
                 raise
-            body = [account_id, *map(str, figures), at.isoformat()]
-            self.outbox.append(CAPITAL, body, marks=(False, not self.switches.dual_write))
+            self._note(account_id, figures, at, is_there=False)
+        else:
+            # The database may be gone before the snapshot has it.
+            if self.switches.dual_write:
+                self._note(account_id, figures, at, is_there=True)
+
+    def record_capital(
+        self,
+        account_id: str,
+        current_capital: Money,
+        total_assets: Money,
+        position_value: Money,
+        at: datetime,
+    ) -> None:
+        """Journal the capital of a moment, which the background brings where it belongs."""
+        self._note(account_id, (current_capital, total_assets, position_value), at, is_there=False)
+
+    def _note(
+        self, account_id: str, figures: tuple[Money, ...], at: datetime, *, is_there: bool
+    ) -> None:
+        body = [account_id, *map(str, figures), at.isoformat()]
+        self.outbox.append(CAPITAL, body, marks=(is_there, not self.switches.dual_write))
 
     def prefers_mirror(self) -> bool:
         """Tell whether capital is owed: until it is there, the database shows the old one."""
@@ -216,7 +236,9 @@ class MirroredAccounts(_Book[OrmAccounts, FileAccounts]):
 
     def _mirror(self, entries: list[Entry]) -> Iterator[list[Entry]]:
         for entry in entries:
-            self._record(self.mirror.record_capital, entry)
+            # What the database has comes with the snapshot, too, and perhaps with its account.
+            if not entry.marks[PRIMARY] or self.mirror.get_account(entry.body[0]) is not None:
+                self._record(self.mirror.record_capital, entry)
             yield [entry]
 
     def _record(self, record: Callable[..., None], entry: Entry) -> None:

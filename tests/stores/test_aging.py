@@ -76,5 +76,6 @@ def test_the_task_does_what_the_function_does(store, trading_morning):
     make_account("10000001")
     hold(store, "10000001")
 
-    assert task.apply().get() == ["10000001"]
+    assert task.apply().get() == {"status": "done", "result": ["10000001"]}
+    assert task.apply().get()["status"] == "passed over"
     assert ages(store, "10000001") == [1]

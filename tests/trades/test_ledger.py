@@ -21,7 +21,8 @@ def fills_of(rows):
     table = np.array(rows, dtype=np.int64).reshape(-1, 7).T.copy()
     group, day, at, is_buy, price, volume, order = table
     codes = [CODES[number % len(CODES)] for number in range(8)]
-    return ledger.Fills(codes, group, day, at, is_buy.astype(bool), price, volume, order)
+    flags = is_buy.astype(bool), np.zeros(len(day), dtype=bool)
+    return ledger.Fills(codes, group, day, at, flags[0], price, volume, order, flags[1])
 
 
 def day_number(day):

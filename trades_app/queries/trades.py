@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from trades_app.connection import leased
-from trades_app.ledger import Fill, Fills
+from trades_app.ledger import ASSUMED, Fill, Fills
 from trades_app.market import clock
 
 # The trading date decides the partition, so FINAL need not merge across partitions.
@@ -171,22 +171,24 @@ def read_account_fills(
             "SELECT account_id, code, toInt64(toInt32(trade_date)), "  # noqa: S608
             "toUnixTimestamp64Milli(traded_at), order_type = 'buy_trade', "
             "reinterpretAsInt64(price), toInt64(volume), if(order_id = '', cityHash64(trade_uid), "
-            "cityHash64(account_id, trade_date, code, order_type, order_id)) "
-            f"FROM trade FINAL WHERE {where} {_SETTINGS}",
+            "cityHash64(account_id, trade_date, code, order_type, order_id)), "
+            f"source = %(assumed)s FROM trade FINAL WHERE {where} {_SETTINGS}",
             {
                 name: value if isinstance(value, date) else tuple(value)
                 for name, value in given.items()
-            },
+            }
+            | {"assumed": ASSUMED},
             columnar=True,
         )
     if not columns:
         return AccountFills([], Fills.none())
-    accounts, codes_, day, at, is_buy, price, volume, order = columns
+    accounts, codes_, day, at, is_buy, price, volume, order, is_assumed = columns
     names = codes_.categories.tolist()
     group = accounts.codes.astype(np.int64) * len(names) + codes_.codes
     owners = [owner for owner in accounts.categories.tolist() for _name in names]
-    is_bought = is_buy.astype(bool)
-    fills = Fills(names * len(accounts.categories), group, day, at, is_bought, price, volume, order)
+    flags = is_buy.astype(bool), is_assumed.astype(bool)
+    labels = names * len(accounts.categories)
+    fills = Fills(labels, group, day, at, flags[0], price, volume, order, flags[1])
     return AccountFills(owners, fills)
 
 

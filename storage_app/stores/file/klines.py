@@ -147,7 +147,8 @@ class FileKlines(KlineStore):
     def _factors(self, code: str) -> pd.DataFrame:
         path = self._root / FACTORS / f"{code}.csv"
         if not path.exists():
-            return pd.DataFrame({name: [] for name in _FACTOR_COLUMNS})
+            # Typed, since an empty column of floats would turn the dates beside it into floats.
+            return pd.DataFrame({"ex_date": np.empty(0, dtype=np.int64), "factor": np.empty(0)})
         with _believing(path):
             return pd.read_csv(path, usecols=list(_FACTOR_COLUMNS))
 

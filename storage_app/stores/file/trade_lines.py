@@ -17,6 +17,7 @@ from operator import itemgetter
 from typing import Any
 
 from storage_app.contract.types import OrderType, PriceType, Trade
+from trades_app.ledger import ASSUMED
 from trades_app.market import clock
 
 COLUMNS = (
@@ -92,16 +93,16 @@ def to_trade(account_id: str, row: Row) -> Trade:
         traded_at=_timestamp(row),
         trade_date=date.fromisoformat(row[DATE]),
         code=row[CODE],
-        name=_unescape(row[NAME]),
+        name=unescape(row[NAME]),
         order_type=OrderType(row[ORDER_TYPE]),
         price=Decimal(ticks_of(row)) / MILLI_PER_YUAN,
         volume=int(row[VOLUME]),
-        strategy_name=_unescape(row[STRATEGY]),
-        remark=_unescape(row[REMARK]),
+        strategy_name=unescape(row[STRATEGY]),
+        remark=unescape(row[REMARK]),
         price_type=PriceType(row[PRICE_TYPE]),
-        order_id=_unescape(row[ORDER_ID]),
-        trade_id=_unescape(row[TRADE_ID]),
-        source=_unescape(row[SOURCE]),
+        order_id=unescape(row[ORDER_ID]),
+        trade_id=unescape(row[TRADE_ID]),
+        source=unescape(row[SOURCE]),
     )
 
 
@@ -116,16 +117,16 @@ def to_dict(account_id: str, row: Row) -> dict[str, Any]:
         "timestamp": _timestamp(row),
         "trade_date": date.fromisoformat(row[DATE]),
         "code": row[CODE],
-        "name": _unescape(row[NAME]),
+        "name": unescape(row[NAME]),
         "order_type": row[ORDER_TYPE],
         "price": ticks / MILLI_PER_YUAN,
         "volume": volume,
-        "strategy_name": _unescape(row[STRATEGY]),
-        "remark": _unescape(row[REMARK]),
+        "strategy_name": unescape(row[STRATEGY]),
+        "remark": unescape(row[REMARK]),
         "price_type": row[PRICE_TYPE],
-        "order_id": _unescape(row[ORDER_ID]),
-        "trade_id": _unescape(row[TRADE_ID]),
-        "source": _unescape(row[SOURCE]),
+        "order_id": unescape(row[ORDER_ID]),
+        "trade_id": unescape(row[TRADE_ID]),
+        "source": unescape(row[SOURCE]),
         "amount": ticks * volume / MILLI_PER_YUAN,
     }
 
@@ -152,6 +153,11 @@ def numbers_of(row: Row) -> tuple[int, int, int, int, int]:
 def order_of(row: Row) -> tuple[str, str, str]:
     """Return what fills of one order share; a fill without its order stands alone."""
     return row[DATE], row[ORDER_TYPE], row[ORDER_ID] or row[UID]
+
+
+def is_assumed(row: Row) -> bool:
+    """Tell a fill that was assumed from its order."""
+    return row[SOURCE] == ASSUMED
 
 
 def _to_row(trade: Trade) -> list[str]:
@@ -187,5 +193,5 @@ def escape(text: str) -> str:
     return _TO_ESCAPE.sub(lambda found: _ESCAPES[found[0]], text)
 
 
-def _unescape(text: str) -> str:
+def unescape(text: str) -> str:
     return _ESCAPED.sub(lambda found: _PLAIN[found[1]], text) if "\\" in text else text

@@ -122,6 +122,11 @@ class FileTrades(TradeLedger):
         for file in self._years(account_id, wanted):
             yield from file.parse(wanted.select(file.read_rows()), trade_lines.to_trade)
 
+    def find_trade(self, trade: Trade) -> Trade | None:
+        """Return what is recorded under the uid of a trade."""
+        written = self.read_since(trade.account_id, trade.trade_date)
+        return next((one for one in written if one.trade_uid == trade.trade_uid), None)
+
     def aggregate_trades(
         self,
         account_id: str | None,
@@ -166,16 +171,17 @@ def _read_fills(files: Iterable[TradeFile], wanted: _Wanted) -> ledger.Fills:
         key = (account_id, row[trade_lines.CODE])
         group = groups.setdefault(key, len(groups))
         order = orders.setdefault((*key, *trade_lines.order_of(row)), len(orders))
-        return (group, *trade_lines.numbers_of(row), order)
+        return (group, *trade_lines.numbers_of(row), order, trade_lines.is_assumed(row))
 
     for file in files:
         rows = wanted.select(file.read_rows())
         fills = [row for row in rows if row[trade_lines.ORDER_TYPE] in _FILLS]
         columns.extend(file.parse(fills, parse))
-    table = np.array(columns, dtype=np.int64).reshape(-1, 7)
-    group, day, at, is_buy, price, volume, order_key = np.ascontiguousarray(table.T)
+    table = np.array(columns, dtype=np.int64).reshape(-1, 8)
+    group, day, at, is_buy, price, volume, order_key, assumed = np.ascontiguousarray(table.T)
     codes = [code for _, code in groups]
-    return ledger.Fills(codes, group, day, at, is_buy.astype(bool), price, volume, order_key)
+    flags = is_buy.astype(bool), assumed.astype(bool)
+    return ledger.Fills(codes, group, day, at, flags[0], price, volume, order_key, flags[1])
 
 
 def _date(value: date | str | None) -> date | None:

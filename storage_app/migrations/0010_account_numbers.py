@@ -27,7 +27,7 @@ def withdraw_number_roles(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("storage_app", "0004_conflict_roles")]
+    dependencies = [("storage_app", "0009_governance_roles")]
 
     operations = [
         migrations.AlterModelOptions(
