@@ -43,7 +43,7 @@ def fills(demo):
             timestamp=moment(6, 12),
         ),
     ]  # fmt: skip
-    ClickHouseTrades().write_trades([*made[:-1], replace(made[-1], source="deal_hist.csv assumed")])
+    ClickHouseTrades().write_trades([*made[:-1], replace(made[-1], source="assumed")])
     return made
 
 
