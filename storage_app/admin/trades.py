@@ -121,7 +121,7 @@ class TradeAdmin(KeysetAdmin):
         "num_price",
         "num_volume",
         "money_amount",
-        "account",
+        "account_id",
         "strategy_name",
         "remark",
     )
@@ -140,7 +140,7 @@ class TradeAdmin(KeysetAdmin):
         def account(trade: Trade) -> str:
             return numbers.shown_to(user, trade.account_id)
 
-        return [account if name == "account" else name for name in self.list_display]
+        return [account if name == "account_id" else name for name in self.list_display]
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view
