@@ -23,12 +23,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from trades_app.market import fees
+from trades_app.market.sources import ASSUMED as ASSUMED
 
 Integers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
-# The `source` of a fill that nobody reported: it was assumed from its order, as it was asked for.
-ASSUMED = "assumed"
 MILLI_PER_YUAN = 1000
 FEN_PER_YUAN = 100
 _UNITS = {"day": "D", "month": "M", "year": "Y"}

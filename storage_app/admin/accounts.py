@@ -79,7 +79,7 @@ class AccountAdmin(ServiceAdmin):
     form = AccountForm
     list_display = (
         "title",
-        "number",
+        "account_number",
         "broker",
         "environment_badge",
         "status_badge",
@@ -127,10 +127,10 @@ class AccountAdmin(ServiceAdmin):
 
     def get_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
         fields = super().get_fields(request, obj)
-        return fields if obj is None else (("number", "account_name"), *fields[1:])
+        return fields if obj is None else (("account_number", "account_name"), *fields[1:])
 
     def get_readonly_fields(self, request: HttpRequest, obj: Account | None = None) -> Any:
-        return ("number",) if obj else ()
+        return ("account_number",) if obj else ()
 
     def save_model(self, request: HttpRequest, obj: Account, form: Any, change: bool) -> None:
         given = form.cleaned_data
@@ -244,7 +244,7 @@ class AccountAdmin(ServiceAdmin):
         return account.account_name
 
     @display(description=_("account number"), ordering="account_id")
-    def number(self, account: Account) -> str:
+    def account_number(self, account: Account) -> str:
         shown: str = account.shown_number  # type: ignore[attr-defined]
         return shown
 

@@ -7,6 +7,11 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from storage_app.admin.findings import Table, tabulate
+from trades_app.bar_checks import Check, Severity
+from trades_app.bar_faults import Fault, Market, find_faults
 from trades_app.market import calendar
 
 if TYPE_CHECKING:
@@ -26,26 +31,28 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """Counts of one code; `gaps` are the longest, newest first among equals."""
+    """What bars of one code there are; `gaps` are the longest first, newest first among equals."""
 
     bars: int
     first: date
     last: date
     missing: int
-    suspended: int
-    # Open or close outside of high and low.
-    broken: int
-    # Prices of 0 or less, which forward adjustment over many years makes.
-    nonpositive: int
     gaps: Sequence[Gap]
+    faults: Sequence[Fault]
 
     @property
     def is_clean(self) -> bool:
-        return not (self.missing or self.broken)
+        return not (self.missing or any(one.severity is not Severity.INFO for one in self.faults))
 
     @property
     def more_gaps(self) -> int:
         return len(self.gaps) - GAPS_SHOWN
+
+    def table(self, series: str) -> Table:
+        """Return the faults as the nightly report shows them."""
+        findings = [one.as_finding(series) for one in self.faults]
+        layout, rows, _filters = tabulate(findings)
+        return Table(layout.columns, [layout.cells(row) for row in rows])
 
 
 def days_of(frame: pd.DataFrame) -> list[date]:
@@ -61,24 +68,30 @@ def missing_days(days: Sequence[date]) -> list[date]:
     return [day for day in calendar.trading_days(days[0], known) if day not in present]
 
 
-def inspect(frame: pd.DataFrame) -> Quality:
-    """Return what there is to say of bars that are not empty, oldest first."""
+def inspect(code: str, frame: pd.DataFrame, series: str, factors: pd.DataFrame) -> Quality:
+    """Return what there is to say of bars that are not empty, oldest first.
+
+    They are judged as every night, but by themselves: the bars of other codes do not tell
+    whether the whole market lacks a day.
+    """
     days = days_of(frame)
     missing = missing_days(days)
-    low, high = frame["low"], frame["high"]
-    broken = (
-        frame[["open", "close"]].lt(low, axis=0) | frame[["open", "close"]].gt(high, axis=0)
-    ).any(axis=1)
+    trading_days = np.array(sorted(map(_number, {*days, *missing})), dtype=np.int64)
+    market = Market(trading_days, trading_days)
+    found = find_faults(frame.assign(code=code), series, market, factors)
     return Quality(
         bars=len(days),
         first=days[0],
         last=days[-1],
         missing=len(missing),
-        suspended=int((frame["volume"] == 0).sum()),
-        broken=int(broken.sum()),
-        nonpositive=int((low <= 0).sum()),
         gaps=sorted(gaps_of(missing, days), key=lambda gap: (-gap.days, -gap.first.toordinal())),
+        # Days without a bar stand in a table of their own.
+        faults=[one for one in found if one.check not in (Check.GAP, Check.SUSPENDED)],
     )
+
+
+def _number(day: date) -> int:
+    return int(f"{day:%Y%m%d}")
 
 
 def gaps_of(missing: Iterable[date], days: Sequence[date]) -> list[Gap]:

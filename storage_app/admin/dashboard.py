@@ -124,7 +124,9 @@ def dashboard_context(request: HttpRequest) -> dict[str, Any]:
     if user.has_perm("trades_app.view_dailykline"):
         context["chart_codes"] = chart_codes(context)
     if user.has_perm("storage_app.view_report") and facts.scope_of(user) is None:
-        context |= {"reports": last_reports(), "jobs": running_jobs()}
+        context["reports"] = last_reports()
+    if user.has_perm("storage_app.view_jobrun"):
+        context["jobs"] = running_jobs(user)
     return context
 
 

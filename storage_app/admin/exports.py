@@ -15,7 +15,6 @@ from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from openpyxl import Workbook
 
 from storage_app.admin import numbers
 from storage_app.admin.wording import KINDS
@@ -120,6 +119,9 @@ def _lines(header: Row, rows: Iterator[Row]) -> Iterator[bytes]:
 
 def _as_workbook(header: Row, rows: Iterator[Row], name: str) -> HttpResponseBase:
     """Write a row at a time into a file that is gone once it is sent."""
+    # Heavy, and worker and beat load the admin too.
+    from openpyxl import Workbook
+
     book = Workbook(write_only=True)
     while True:
         part = list(islice(rows, 1))

@@ -15,7 +15,7 @@ from storage_app.contract.errors import InvalidInput
 from storage_app.contract.types import OrderType
 from storage_app.models import User
 from storage_app.services.access import allowed_account_ids
-from trades_app.ledger import ASSUMED
+from trades_app.market.sources import ASSUMED
 from trades_app.models import DailyKline, Trade
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def names_of(user: User, codes: Iterable[str]) -> Mapping[str, str]:
 
 def add_up(rows: QuerySet[Trade]) -> Totals:
     """Add a set of trades up in ClickHouse, one query whatever its size."""
-    assumed = Count("trade_uid", filter=Q(source__contains=ASSUMED, order_type__in=FILLS))
+    assumed = Count("trade_uid", filter=Q(source=ASSUMED, order_type__in=FILLS))
     kinds = (
         rows.order_by()
         .values("order_type")
@@ -105,14 +105,6 @@ def add_up(rows: QuerySet[Trade]) -> Totals:
         [KindTotal(one["order_type"], one["rows"], one["shares"], one["yuan"]) for one in found],
         sum(one["guess"] for one in found),
     )
-
-
-def accounts_with_assumed_fills(user: User, until: date) -> frozenset[str]:
-    """Return the numbers of accounts whose profit is an estimate."""
-    rows = trades_seen_by(user).filter(
-        source__contains=ASSUMED, order_type__in=FILLS, trade_date__lte=until
-    )
-    return frozenset(rows.order_by().values_list("account_id", flat=True).distinct())
 
 
 def traded_codes(user: User, text: str, most: int = CODE_CHOICES) -> Mapping[str, str]:

@@ -26,7 +26,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 from unfold.decorators import display
 
-from storage_app.admin import bar_quality, facts, figures
+from storage_app.admin import facts, figures
 from storage_app.admin.keyset import KeysetAdmin, ListForm
 from storage_app.admin.list_fields import day_field, year_before
 from storage_app.admin.sources import platform_store, reading_clickhouse, signed_in
@@ -92,8 +92,12 @@ class BarFilter(ListForm):
         return rows.filter(**{name: value for name, value in wanted.items() if value})
 
 
-def describe_bars(frame: pd.DataFrame) -> dict[str, Any]:
-    """Return the latest bars, newest first, the last change, and what the bars lack."""
+def describe_bars(code: str, frame: pd.DataFrame, series: str) -> dict[str, Any]:
+    """Return the latest bars, newest first, the last change, and what is wrong with the bars."""
+    # They bring pandas, which worker and beat, who load the admin too, would carry for nothing.
+    from storage_app.admin import bar_quality
+    from trades_app.queries.bars import read_factors
+
     if frame.empty:
         return {"rows": []}
     latest = frame.iloc[-LATEST_BARS:]
@@ -103,11 +107,13 @@ def describe_bars(frame: pd.DataFrame) -> dict[str, Any]:
     rows.reverse()
     before = rows[1]["close"] if len(rows) > 1 else None
     change = None if before is None else rows[0]["close"] - before
+    quality = bar_quality.inspect(code, frame, series, read_factors([code]))
     return {
         "rows": rows,
         "change": change,
         "change_share": figures.ratio(change, before),
-        "quality": bar_quality.inspect(frame),
+        "quality": quality,
+        "faults": quality.table(series),
         "gaps_shown": bar_quality.GAPS_SHOWN,
     }
 
@@ -207,6 +213,7 @@ class DailyKlineAdmin(KeysetAdmin):
             with reading_clickhouse():
                 frame = platform_store().get_kline(asked, days=SPANS[-1][0], adjust=adjust)
                 name = facts.names_of(signed_in(request), [asked]).get(asked, "")
+                described = describe_bars(asked, frame, adjust.value)
         except Unavailable as exc:
             return self.unavailable(request, exc)
         context = {
@@ -219,7 +226,7 @@ class DailyKlineAdmin(KeysetAdmin):
             "adjustments": ADJUSTMENTS.items(),
             "spans": SPANS,
             "data_url": reverse("admin:chart_kline", args=[asked]),
-            **describe_bars(frame),
+            **described,
         }
         return TemplateResponse(request, "storage_app/kline.html", context)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from trades_app import ledger
-from trades_app.ledger import ASSUMED
+from trades_app.market.sources import ASSUMED
 from trades_app.models import Trade
 from trades_app.queries.trades import read_code_fills
 
@@ -31,4 +31,4 @@ def read_lots(trade: Trade) -> Lots:
     rows = [lot for lot in ledger.match_lots(fills) if uid in (lot.buy.uid, lot.sell.uid)]
     rest = int(trade.volume) - sum(lot.volume for lot in rows)
     involved = {fill.source for lot in rows for fill in (lot.buy, lot.sell)}
-    return Lots(rows, rest, any(ASSUMED in source for source in (*involved, trade.source)))
+    return Lots(rows, rest, ASSUMED in {*involved, trade.source})

@@ -20,9 +20,6 @@ from storage_app.contract.errors import Unavailable
 from storage_app.contract.types import MAX_BATCH_CODES, BookState, PositionFlag, PositionState
 from storage_app.models import Account, User
 from storage_app.services.access import visible_accounts
-from trades_app import ledger
-from trades_app.market import clock
-from trades_app.queries.trades import read_account_fills
 
 EVERYTHING = slice(None)
 PAGE_ROWS = 100
@@ -65,15 +62,22 @@ class Close:
 
 
 @dataclass(frozen=True, slots=True)
+class Cost:
+    """What a share has cost on average; an estimate where it rests on an assumed fill."""
+
+    price: Decimal
+    is_estimate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class PositionRow:
     account: Account
     namespace: str
     state: PositionState
     name: str = ""
     close: Close | None = None
-    # What a share has cost on average, as far as the ledger knows.
-    cost: Decimal | None = None
-    is_estimate: bool = False
+    # None where the ledger does not know.
+    cost: Cost | None = None
 
     @property
     def price(self) -> float | None:
@@ -102,15 +106,15 @@ class PositionRow:
     @property
     def gain(self) -> float | None:
         """Return the share of the cost that was gained since."""
-        if self.close is None or not self.cost:
+        if self.close is None or self.cost is None:
             return None
-        return self.close.price / float(self.cost) - 1
+        return figures.ratio(self.close.price - float(self.cost.price), self.cost.price)
 
     @property
     def profit(self) -> float | None:
         if self.close is None or self.cost is None or self.state.volume is None:
             return None
-        return (self.close.price - float(self.cost)) * self.state.volume
+        return (self.close.price - float(self.cost.price)) * self.state.volume
 
     @property
     def flag(self) -> tuple[Promise, Promise] | None:
@@ -191,7 +195,6 @@ def _priced(
             names = facts.names_of(user, codes)
             may_see_trades = user.has_perm("trades_app.view_trade")
             costs = _costs(codes, held) if may_see_trades else {}
-            guessed = facts.accounts_with_assumed_fills(user, clock.today()) if costs else ()
     except Unavailable as exc:
         return rows, (exc.backend,)
     priced = [
@@ -200,18 +203,21 @@ def _priced(
             name=names.get(row.state.code, ""),
             close=closes.get(row.state.code),
             cost=costs.get((row.account.account_id, row.state.code)),
-            is_estimate=row.account.account_id in guessed,
         )
         for row in rows
     ]
     return priced, ()
 
 
-def _costs(codes: Sequence[str], held: Sequence[PositionRow]) -> Mapping[tuple[str, str], Decimal]:
+def _costs(codes: Sequence[str], held: Sequence[PositionRow]) -> Mapping[tuple[str, str], Cost]:
     """Return the cost of a share by account and code; books of one account share their fills.
 
     Where the books do not know how much is held, what the ledger has bought and not sold counts.
     """
+    # They bring pandas, which worker and beat, who load the admin too, would carry for nothing.
+    from trades_app import ledger
+    from trades_app.queries.trades import read_account_fills
+
     wanted = set(codes)
     volumes: dict[tuple[str, str], int] = {}
     for row in held:
@@ -227,7 +233,8 @@ def _costs(codes: Sequence[str], held: Sequence[PositionRow]) -> Mapping[tuple[s
         if key in volumes
     }
     costs = ledger.cost_of_newest(found.fills, by_group)
-    return {keys[group]: cost for group, cost in costs.items()}
+    guessed = set(found.fills.group[found.fills.is_assumed].tolist())
+    return {keys[group]: Cost(cost, group in guessed) for group, cost in costs.items()}
 
 
 def last_closes(codes: Sequence[str]) -> dict[str, Close]:

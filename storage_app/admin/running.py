@@ -1,72 +1,42 @@
-"""Jobs that run now, as the dashboard shows them.
-
-`running_jobs` is the seam: the panel takes any rows of RunningJob, wherever they are kept.
-"""
+"""Jobs that run now, as the dashboard shows them."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import timedelta
 
-from celery import states
-from django.conf import settings
-from django.utils import timezone
-from django_celery_results.models import TaskResult
+from django.utils.functional import Promise
 
 from storage_app.admin import figures
+from storage_app.admin.imports import JOBS
+from storage_app.models import JobRun, JobStatus, User
+from storage_app.services.access import restrict_accounts
 
-# What a task reports with `update_state`, its meta being {"done": 3, "total": 10}.
-PROGRESS = "PROGRESS"
 MOST_SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
 class RunningJob:
-    """A job with its progress, as far as it tells."""
+    """A run with how far it is, as far as it tells."""
 
-    name: str
-    started_at: datetime | None
-    done: int | None = None
-    total: int | None = None
+    run: JobRun
+
+    @property
+    def name(self) -> Promise | str:
+        return JOBS.get(self.run.job, self.run.job)
 
     @property
     def share(self) -> float | None:
-        """What is done in percent; None of a job that does not tell."""
-        if self.done is None or not self.total:
-            return None
-        return min(100.0, 100 * self.done / self.total)
+        """What is done in percent; None of a step that does not tell how much there is."""
+        return min(100.0, 100 * self.run.done / self.run.total) if self.run.total else None
 
     @property
     def lasts(self) -> str:
-        if self.started_at is None:
-            return figures.MISSING
-        return figures.duration((timezone.now() - self.started_at).total_seconds())
+        return figures.duration((self.run.took or timedelta(0)).total_seconds())
 
 
-def running_jobs() -> Sequence[RunningJob]:
-    """Return the tasks that a worker works on; one that died is no longer among them."""
-    since = timezone.now() - timedelta(seconds=settings.CELERY_TASK_TIME_LIMIT)
-    rows = TaskResult.objects.filter(
-        status__in=(states.STARTED, PROGRESS), date_created__gte=since
-    ).order_by("-date_created")
-    return [_job(row) for row in rows[:MOST_SHOWN]]
-
-
-def _job(row: TaskResult) -> RunningJob:
-    told = _progress(row.result) if row.status == PROGRESS else {}
-    name = row.periodic_task_name or row.task_name or row.task_id
-    return RunningJob(
-        name, row.date_started or row.date_created, told.get("done"), told.get("total")
-    )
-
-
-def _progress(text: str | None) -> dict[str, Any]:
-    try:
-        told = json.loads(text or "{}")
-    except json.JSONDecodeError:
-        return {}
-    known = told.items() if isinstance(told, dict) else ()
-    return {name: value for name, value in known if isinstance(value, int)}
+def running_jobs(user: User) -> Sequence[RunningJob]:
+    """Return the runs that a worker holds, within the accounts of a user."""
+    rows = restrict_accounts(JobRun.objects.filter(status=JobStatus.RUNNING), user)
+    return [RunningJob(run) for run in rows.defer("result", "options")[:MOST_SHOWN]]

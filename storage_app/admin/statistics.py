@@ -16,7 +16,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from storage_app.admin import facts, numbers, periods
+from storage_app.admin import numbers, periods
 from storage_app.admin.keyset import ListForm
 from storage_app.admin.list_fields import AccountField, day_field
 from storage_app.admin.sources import reading_clickhouse, signed_in
@@ -65,7 +65,6 @@ class AccountResult:
     account: Account
     title: str
     row: Period
-    is_estimate: bool
 
 
 def statistics_page(request: HttpRequest, context: Mapping[str, Any]) -> HttpResponse:
@@ -91,7 +90,6 @@ def read_statistics(user: User, asked: QueryDict) -> dict[str, Any]:
     matched = ledger.match(found.fills, since, until)
     unit = given.get("by", "month")
     rows = matched.by_period(unit)
-    guessed = facts.accounts_with_assumed_fills(user, until)
     return {
         "form": form,
         "periods": periods.choices(asked, given.get("since"), given.get("until")),
@@ -99,8 +97,7 @@ def read_statistics(user: User, asked: QueryDict) -> dict[str, Any]:
         "rows": [_with_net(row) for row in reversed(rows[-ROWS_SHOWN:])],
         "left_out": max(len(rows) - ROWS_SHOWN, 0),
         "total": _with_net(matched.total()),
-        "results": _by_account(user, chosen, found, matched, guessed) if len(chosen) > 1 else [],
-        "is_estimate": any(one.account_id in guessed for one in chosen),
+        "results": _by_account(user, chosen, found, matched) if len(chosen) > 1 else [],
         "chart": chart_data(rows),
     }
 
@@ -110,7 +107,6 @@ def _by_account(
     accounts: Sequence[Account],
     found: AccountFills,
     matched: ledger.Results,
-    guessed: frozenset[str],
 ) -> list[AccountResult]:
     owners = np.array(found.accounts, dtype=object)
     owner_of = owners[matched.fills.group]
@@ -119,7 +115,6 @@ def _by_account(
             account,
             numbers.title(user, account),
             _with_net(matched.take(owner_of == account.account_id).total()),
-            account.account_id in guessed,
         )
         for account in accounts
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import admin
@@ -26,7 +26,6 @@ from unfold.decorators import display
 from storage_app.admin import exports, facts, figures, numbers, periods
 from storage_app.admin.keyset import KeysetAdmin, ListForm
 from storage_app.admin.list_fields import AccountField, day_field, year_before
-from storage_app.admin.lots import read_lots
 from storage_app.admin.sources import reading_clickhouse, signed_in
 from storage_app.admin.wording import (
     ASSUMED,
@@ -38,8 +37,11 @@ from storage_app.admin.wording import (
 )
 from storage_app.contract.errors import Unavailable
 from storage_app.services.conflicts import visible_conflicts
-from trades_app import ledger
+from trades_app.market import sources
 from trades_app.models import Trade
+
+if TYPE_CHECKING:
+    from storage_app.admin.lots import Lots
 
 ANY = ("", _("All"))
 
@@ -195,7 +197,7 @@ class TradeAdmin(KeysetAdmin):
     @display(description=_("kind"))
     def kind(self, trade: Trade) -> str:
         word: Promise | str = KINDS[trade.order_type]
-        if ledger.ASSUMED in trade.source:
+        if trade.source == sources.ASSUMED:
             word = f"{word} · {ASSUMED}"
         return figures.badge(word, TONES.get(trade.order_type, ""))
 
@@ -225,7 +227,7 @@ class TradeAdmin(KeysetAdmin):
             with reading_clickhouse():
                 trade = self._find(request, object_id)
                 related = list(self._of_one_order(request, trade)) if trade.order_id else []
-                lots = read_lots(trade) if trade.order_type in facts.FILLS else None
+                lots = _read_lots(trade) if trade.order_type in facts.FILLS else None
         except Unavailable as exc:
             return self.unavailable(request, exc)
         context = {
@@ -236,7 +238,7 @@ class TradeAdmin(KeysetAdmin):
             "kind": KINDS[trade.order_type],
             "tone": TONES.get(trade.order_type, ""),
             "price_kind": PRICE_KINDS[trade.price_type],
-            "is_assumed": ledger.ASSUMED in trade.source,
+            "is_assumed": trade.source == sources.ASSUMED,
             "related": describe_trades(related),
             "lots": lots,
             "conflict": self._conflict(request, trade),
@@ -262,3 +264,10 @@ class TradeAdmin(KeysetAdmin):
         if not user.has_perm("storage_app.view_tradeconflict"):
             return None
         return visible_conflicts(user).filter(trade_uid=str(trade.pk)).first()
+
+
+def _read_lots(trade: Trade) -> Lots:
+    # Brings pandas, which worker and beat, who load the admin too, would carry for nothing.
+    from storage_app.admin.lots import read_lots
+
+    return read_lots(trade)

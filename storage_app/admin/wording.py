@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from storage_app.admin import facts
 from storage_app.contract.types import OrderType, PriceType
-from trades_app import ledger
+from trades_app.market import sources
 from trades_app.models import Trade
 
 KINDS: Mapping[str, Promise] = {
@@ -42,7 +42,7 @@ def describe_trades(trades: Iterable[Trade]) -> list[dict[str, Any]]:
             "row": one,
             "kind": KINDS[one.order_type],
             "tone": TONES.get(one.order_type, ""),
-            "is_assumed": ledger.ASSUMED in one.source,
+            "is_assumed": one.source == sources.ASSUMED,
         }
         for one in trades
     ]

@@ -9,11 +9,11 @@ from django.db import connections
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
-from django_celery_results.models import TaskResult
 
 from storage_app.admin import positions
+from storage_app.admin.positions import Cost
 from storage_app.contract.types import PositionState
-from storage_app.models import Report
+from storage_app.models import JobRun, Report
 from tests.admin.conftest import signed_in
 from tests.factories import (
     make_account,
@@ -88,11 +88,10 @@ def test_a_position_shows_what_it_cost_and_earned(boss, store):
 
     (row,) = dashboard(boss).context["positions"].rows
 
-    assert row.cost == Decimal("10.5")
+    assert row.cost == Cost(Decimal("10.5"))
     assert row.price == 10.4
     assert row.profit == pytest.approx(-20)
     assert row.gain == pytest.approx(10.4 / 10.5 - 1)
-    assert not row.is_estimate
 
 
 def moment(day):
@@ -108,12 +107,12 @@ def test_of_an_unknown_volume_the_ledger_tells_the_cost(boss, store):
     sell = make_trade(
         account_id="10000001", price="12", volume=150, order_type="sell_trade", timestamp=moment(4)
     )
-    store.write_trades([*buys, replace(sell, source="deal_hist.csv assumed")])
+    store.write_trades([*buys, replace(sell, source="assumed")])
     store.replace_positions("10000001", {"600000.SH": PositionState("600000.SH", 3)})
 
     (row,) = dashboard(boss).context["positions"].rows
 
-    assert (row.cost, row.is_estimate, row.profit) == (Decimal(10), True, None)
+    assert (row.cost, row.profit) == (Cost(Decimal(10), is_estimate=True), None)
 
 
 def test_the_cost_is_for_who_may_see_trades(desk):
@@ -172,28 +171,32 @@ def test_the_last_report_of_each_kind_is_shown(boss, store):
         assert f">{word}</span>" in page.content.decode()
 
 
+def make_run(job, status="running", **fields):
+    values = {"day": clock.today(), "started_at": timezone.now(), "slot": fields.pop("slot", job)}
+    return JobRun.objects.create(job=job, status=status, **values | fields)
+
+
 def test_running_jobs_tell_how_far_they_are(boss, store):
-    TaskResult.objects.create(
-        task_id="1", task_name="verify", status="PROGRESS", result='{"done": 3, "total": 12}'
-    )
-    TaskResult.objects.create(
-        task_id="2", task_name="backup", status="STARTED", result='{"pid": 7, "hostname": "w"}'
-    )
-    TaskResult.objects.create(task_id="3", task_name="done", status="SUCCESS")
-    dead = TaskResult.objects.create(task_id="4", task_name="dead", status="STARTED")
-    TaskResult.objects.filter(pk=dead.pk).update(date_created=timezone.now() - timedelta(days=1))
+    make_run("verify", done=3, total=12)
+    make_run("backup", done=7)
+    make_run("check_klines", status="done")
 
     page = dashboard(boss)
 
-    assert {one.name: one.share for one in page.context["jobs"]} == {"verify": 25.0, "backup": None}
+    assert {one.run.job: one.share for one in page.context["jobs"]} == {
+        "verify": 25.0,
+        "backup": None,
+    }
     assert "3 / 12" in page.content.decode()
 
 
-@pytest.mark.parametrize("result", [None, "", "junk", "[1]", '{"done": "x", "total": 0}'])
-def test_a_job_that_tells_nonsense_is_shown_without_progress(boss, store, result):
-    TaskResult.objects.create(task_id="1", task_name="verify", status="PROGRESS", result=result)
+def test_running_jobs_are_those_of_the_accounts_that_a_user_sees(desk, limited):
+    make_run("run_import", account_id="10000001", slot="1")
+    make_run("run_import", account_id="20000002", slot="2")
 
-    assert [one.share for one in dashboard(boss).context["jobs"]] == [None]
+    shown = dashboard(limited).context["jobs"]
+
+    assert [one.run.account_id for one in shown] == ["10000001"]
 
 
 def test_the_dashboard_asks_few_queries_however_much_there_is(store):

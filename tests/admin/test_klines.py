@@ -8,6 +8,7 @@ from django.urls import reverse
 from storage_app.admin import bar_quality
 from storage_app.admin.bar_quality import Gap
 from tests.factories import make_bars, make_trade
+from trades_app.bar_checks import Check
 
 pytestmark = pytest.mark.django_db(databases=["default", "clickhouse"])
 
@@ -58,15 +59,18 @@ def test_bars_that_lack_nothing_are_clean(boss, store):
     assert data_of(boss, "600000.SH")["gaps"] == []
 
 
-def test_suspended_and_broken_bars_are_counted(boss, store):
+def test_what_the_nightly_check_would_say_of_the_bars_is_shown(boss, store):
     frame = make_bars(days=5)
-    frame.loc[1, "volume"] = 0
     frame.loc[2, "open"] = 99.0
     store.write_klines(frame)
 
-    quality = chart(boss, "600000.SH").context["quality"]
+    page = chart(boss, "600000.SH")
 
-    assert (quality.suspended, quality.broken, quality.is_clean) == (1, 1, False)
+    quality = page.context["quality"]
+    first = quality.faults[0]
+    assert (first.check, first.first) == (Check.RANGE, 20260304)
+    assert not quality.is_clean
+    assert "2026-03-04" in page.content.decode().partition('id="findings"')[2]
 
 
 def test_a_derived_adjustment_has_a_page_and_shows_the_fills(boss, store):

@@ -258,7 +258,7 @@ def test_profit_of_assumed_fills_is_called_an_estimate(boss, store):
     make_account("55009728")
     buy = make_trade(price="10", timestamp=moment(2))
     sell = make_trade(order_type="sell_trade", price="11", timestamp=moment(3))
-    store.write_trades([replace(buy, source="deal_hist.csv assumed"), sell])
+    store.write_trades([replace(buy, source="assumed"), sell])
 
     for url in (
         reverse(STATISTICS),
