@@ -21,7 +21,7 @@ from storage_app.backup import manifest as manifests
 from storage_app.backup.scope import Scope
 from storage_app.backup.tally import Tally
 from storage_app.contract.errors import Conflict, Corrupt, InvalidInput
-from storage_app.contract.types import BookCopy, BookState, Trade, WriteCount
+from storage_app.contract.types import BookState, Trade, WriteCount
 from storage_app.contract.watching import UNWATCHED, Watch
 from storage_app.services.actors import Actor
 from storage_app.stores import trade_rows
@@ -31,6 +31,7 @@ from storage_app.stores.file.positions import FilePositions
 from storage_app.stores.file.trades import FileTrades
 from storage_app.stores.orm import translating
 from storage_app.stores.redis import RedisPositions
+from storage_app.stores.redis_copies import RedisCopies
 from trades_app.market import calendar
 
 _BATCH: Final = 10_000
@@ -127,7 +128,10 @@ def _import_books(source: Source) -> Tally:
         elif ours.state == BookState():
             tally.new += 1
             if not source.dry_run:
-                store.load(book, BookCopy(theirs.state, theirs.applied))
+                # First, so that no fill is applied twice if this is cut off in between.
+                RedisCopies().note_fills(book, theirs.applied)
+                state = theirs.state
+                store.replace_positions(book, state.positions, state.increment_date)
         else:
             tally.reject(f"book {book}: {_describe(ours.state, theirs.state)}")
     return tally
