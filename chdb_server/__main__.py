@@ -9,7 +9,6 @@ import re
 import signal
 import socket
 import sys
-import threading
 import time
 from ipaddress import ip_address
 from pathlib import Path
@@ -27,6 +26,7 @@ logger = logging.getLogger("chdb_server")
 
 TIMEZONE = "Asia/Shanghai"
 _STOP_WITHIN = 5.0
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _LAST_PORT = 65535
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
@@ -85,20 +85,20 @@ def _bytes(text: str) -> int:
 
 def _serve(arguments: argparse.Namespace) -> None:
     """Run until a signal; the port is taken before the engine starts, answered after."""
+    # Before the engine has threads, which inherit it: a signal waits for `sigwait`, whenever it
+    # comes. A handler would run between any two steps of the thread that it has to wake.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
     listener = _bound(arguments.host, arguments.port)
     engine = _opened(arguments)
     credentials = _credentials()
     host = Host(engine, Watch(engine.interrupt), engine.version(), TIMEZONE, credentials)
     server = Server(listener, host, arguments.max_connections)
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
     server.start()
     name, port = listener.getsockname()[:2]
     if credentials.password is None and not ip_address(name).is_loopback:
         logger.warning("%s can be reached by others and no password is set", name)
     logger.info("ready on %s port %d, data in %s", name, port, arguments.path)
-    stopping.wait()
+    signal.sigwait(_STOP_SIGNALS)
     logger.info("stopping")
     if server.stop(_STOP_WITHIN):
         engine.close()

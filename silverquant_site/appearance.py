@@ -14,8 +14,8 @@ from silverquant_site import env
 # Chinese traders read red as up and green as down; RISE_IS_RED=no turns it round.
 RISE_IS_RED = env.flag("RISE_IS_RED", default=True)
 
-_RED = {"400": "#f87171", "600": "#d92d20"}
-_GREEN = {"400": "#34d399", "600": "#079455"}
+_RED = {"400": "#f87171", "600": "#d92d20", "700": "#b42318"}
+_GREEN = {"400": "#34d399", "600": "#079455", "700": "#067647"}
 _BLUE = {
     "50": "#eff5ff",
     "100": "#dbe8fe",
@@ -98,6 +98,12 @@ NAVIGATION: list[dict[str, Any]] = [
                 "trades_app.view_trade",
             ),
             _page(
+                _("Trade statistics"),
+                "bar_chart",
+                "statistics",
+                "trades_app.view_trade",
+            ),
+            _page(
                 _("Trade conflicts"),
                 "rule",
                 "storage_app_tradeconflict_changelist",
@@ -122,6 +128,8 @@ NAVIGATION: list[dict[str, Any]] = [
                 "storage_app_report_changelist",
                 "storage_app.view_report",
             ),
+            _page(_("Events"), "monitor_heart", "events")
+            | {"permission": "storage_app.admin.events.may_see"},
             _page(
                 _("Audit trail"),
                 "history",
@@ -187,7 +195,13 @@ UNFOLD: dict[str, Any] = {
         "rise": _RED if RISE_IS_RED else _GREEN,
         "fall": _GREEN if RISE_IS_RED else _RED,
     },
-    "STYLES": [_asset("storage_app/platform.css")],
-    "SCRIPTS": [_asset("storage_app/charts.js")],
+    "STYLES": [_asset("storage_app/platform.css"), _asset("storage_app/governance.css")],
+    "SCRIPTS": [_asset("storage_app/charts.js"), _asset("storage_app/accessible.js")],
+    "ACCOUNT": {
+        "navigation": [
+            {"title": _("Sign-in and security"), "link": reverse_lazy("admin:security")},
+            {"title": _("Change password"), "link": reverse_lazy("admin:password_change")},
+        ]
+    },
     "SIDEBAR": {"show_search": False, "show_all_applications": False, "navigation": NAVIGATION},
 }

@@ -18,8 +18,8 @@ from health_check.exceptions import ServiceUnavailable
 from health_check.views import HealthCheckView
 from kombu.exceptions import OperationalError
 
-from storage_app import create_data_store
 from storage_app.backup import unfinished
+from storage_app.stores.compose import open_platform_store
 from storage_app.stores.condition import Condition, conditions
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ _probes = ThreadPoolExecutor(max_workers=8, thread_name_prefix="health")
 
 @cache
 def _store() -> DataStore:
-    return create_data_store("hybrid")
+    return open_platform_store()
 
 
 @dataclass

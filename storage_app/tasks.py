@@ -9,7 +9,6 @@ from celery import current_app, shared_task
 from django.conf import settings
 from django.db.utils import OperationalError
 
-from storage_app import create_data_store
 from storage_app.backup import unfinished
 from storage_app.backup.making import back_up
 from storage_app.contract.errors import StorageError
@@ -20,6 +19,7 @@ from storage_app.services.findings import told
 from storage_app.services.jobs import Outcome
 from storage_app.stores import closing, kline_mirror
 from storage_app.stores.aging import age_books as age
+from storage_app.stores.compose import open_platform_store
 from storage_app.stores.draining import drain
 from storage_app.verify import bar_quality, comparing
 from storage_app.verify.bar_quality import BarScope
@@ -104,7 +104,7 @@ def _daily(job: str, work: jobs.Work, *, trading_days_only: bool = False) -> Out
 
 
 def _aged() -> list[str]:
-    store = create_data_store("hybrid")
+    store = open_platform_store()
     try:
         return age(store)
     finally:
@@ -112,7 +112,7 @@ def _aged() -> list[str]:
 
 
 def _recorded() -> list[Any]:
-    store = create_data_store("hybrid")
+    store = open_platform_store()
     try:
         found = closing.record_close(store, actors.job("record_close"))
     finally:

@@ -4,6 +4,7 @@ import shutil
 import sys
 from datetime import datetime
 
+import hypothesis
 import pytest
 from django.utils import translation
 
@@ -13,11 +14,37 @@ from tests.processes import children as children
 from trades_app.market import clock
 from trades_app.schema import TABLES
 
-END_SECONDS = 30.0
+# How long an example takes says more about the machine than about the code.
+hypothesis.settings.register_profile(
+    "suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("suite")
+
+END_SECONDS = 60.0
+# A worker that begins with a long one has the short ones to even out its end.
+LONG_MODULES = (
+    "tests/faults/test_trades.py",
+    "tests/site/test_make_run.py",
+    "tests/faults/test_positions.py",
+    "tests/browser/test_pages.py",
+    "tests/faults/test_workload.py",
+    "tests/admin/test_permissions.py",
+    "tests/silverquant/test_month.py",
+    "tests/browser/test_conflicts.py",
+    "tests/faults/test_network.py",
+    "tests/backup/test_killed.py",
+)
 PROCESS_WIDE_STORES = (
     ("storage_app.admin.sources", "platform_store"),
     ("storage_app.health", "_store"),
 )
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    """Begin with the longest modules; the others keep their random order."""
+    order = {name: number for number, name in enumerate(LONG_MODULES)}
+    items.sort(key=lambda item: order.get(item.nodeid.partition("::")[0], len(order)))
 
 
 @pytest.fixture(scope="session")
@@ -28,6 +55,13 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix):
     if "mysql" in settings.DATABASES["default"]["ENGINE"]:
         servers.MARIADB.start()
     servers.CLICKHOUSE.start()
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup):
+    """The test databases; whatever still works on them ends before they do."""
+    yield
+    end_background()
 
 
 @pytest.fixture(scope="session")
@@ -64,6 +98,8 @@ def transactional_db_clickhouse(django_db_setup, django_db_blocker):
             for table in TABLES:
                 cursor.execute(f"TRUNCATE TABLE {table.name}")
         yield connection
+        # While it may still use the databases.
+        end_background()
 
 
 @pytest.fixture(autouse=True)

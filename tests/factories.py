@@ -115,6 +115,8 @@ def restore_roles():
         import_module(f"{migrations}.0004_conflict_roles").seed_conflict_roles(apps, None)
         import_module(f"{migrations}.0005_report_kinds_and_repair").seed_repair_roles(apps, None)
         import_module(f"{migrations}.0007_job_roles").seed_job_roles(apps, None)
+        import_module(f"{migrations}.0009_governance_roles").seed_governance_roles(apps, None)
+        import_module(f"{migrations}.0010_account_numbers").seed_number_roles(apps, None)
 
 
 def make_trade(**fields):

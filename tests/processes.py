@@ -36,8 +36,10 @@ class Outcome:
 
 class Children:
     def __init__(self, database_names: dict[str, Any]) -> None:
-        # Spawned, not forked: a fresh interpreter inherits no connection and no lock.
-        context = multiprocessing.get_context("spawn")
+        # Not forked from here: they inherit no connection and no lock. What takes long to load is
+        # loaded once, in the process that they are forked from.
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["tests.preloaded"])
         self._pool = ProcessPoolExecutor(
             PROCESSES, context, _prepare, (context.Barrier(PROCESSES), database_names)
         )
@@ -58,15 +60,12 @@ class Children:
 
 def _prepare(start: Any, database_names: dict[str, Any]) -> None:
     global _start
-    import os
+    from django.db import connections
 
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "silverquant_site.settings")
-    import django
-    from django.conf import settings
+    from tests import preloaded  # noqa: F401, in case that the preloading failed
 
     for alias, name in database_names.items():
-        settings.DATABASES[alias]["NAME"] = name
-    django.setup()
+        connections.settings[alias]["NAME"] = name
     _start = start
 
 

@@ -8,7 +8,9 @@ stop with the run; a server that cannot start fails the run.
 from __future__ import annotations
 
 import atexit
+import multiprocessing
 import os
+import random
 import shutil
 import signal
 import socket
@@ -19,16 +21,47 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import clickhouse_driver
+
 ROOT = Path(__file__).resolve().parent.parent
 START_DEADLINE = 60.0
-# Short, because the path of a unix socket may have about 100 characters only.
-BASE = Path(tempfile.mkdtemp(prefix="sqtest-"))
+MEMORY = Path("/dev/shm")  # noqa: S108, the directories below it are private
+# Servers, test databases and temporary directories of one process at their largest.
+ROOM = 2 << 30
+# Below the ports that the kernel gives to clients, or one of them could be faster.
+PORTS = range(10_000, 32_000)
+
+
+def _make_base() -> Path:
+    """Make the directory of this process, for tests in memory, where a sync costs nothing.
+
+    Benchmarks measure the disk. The name is short, because the path of a unix socket may have
+    about 100 characters only.
+    """
+    in_memory = (
+        "pytest" in sys.modules
+        and os.access(MEMORY, os.W_OK)
+        and shutil.disk_usage(MEMORY).free > ROOM
+    )
+    return Path(tempfile.mkdtemp(prefix="sqtest-", dir=MEMORY if in_memory else None))
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port that nobody has; two processes that ask at once hardly get the same."""
+    chance = random.SystemRandom()
+    while True:
+        port = chance.choice(PORTS)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+
+
+# A racing child of a test has the servers of its parent.
+IS_CHILD = multiprocessing.parent_process() is not None
+BASE = Path(os.environ["DATA_DIR"]).parent if IS_CHILD else _make_base()
 
 
 def find_binary(*names: str) -> str:
@@ -166,6 +199,18 @@ class Redis(Server):
 
 
 class ClickHouse(Server):
+    def is_ready(self) -> bool:
+        """Tell whether it answers; right after its start a first answer may take a while."""
+        client = clickhouse_driver.Client(
+            "127.0.0.1", port=self.port, connect_timeout=START_DEADLINE
+        )
+        try:
+            return super().is_ready() and bool(client.execute("SELECT 1"))
+        except (clickhouse_driver.errors.Error, OSError, EOFError):
+            return False
+        finally:
+            client.disconnect()
+
     def command(self) -> list[str]:
         return [
             sys.executable, "-m", "chdb_server", "--path", str(self.directory / "data"),
@@ -213,12 +258,20 @@ def _point_settings_here() -> None:
         os.environ.update(mysql)
 
 
+def pytest_unconfigure() -> None:
+    """Stop the servers while nobody is in a hurry: parallel runs kill a worker that ends slowly."""
+    stop_all()
+
+
 def stop_all() -> None:
     for server in SERVERS:
         server.stop()
     shutil.rmtree(BASE, ignore_errors=True)
 
 
-(BASE / "var").mkdir(parents=True, exist_ok=True)
-_point_settings_here()
-atexit.register(stop_all)
+if not IS_CHILD:
+    (BASE / "var").mkdir(parents=True, exist_ok=True)
+    # Where pytest makes `tmp_path`; workers have theirs below that of the run.
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(BASE))
+    _point_settings_here()
+    atexit.register(stop_all)

@@ -137,7 +137,7 @@ def test_both_readmes_list_every_variable_that_is_read():
     sources += (ROOT / "silverquant_site" / "embedded").glob("*.py")
     sources.append(ROOT / "silverquant_site" / "env.py")
     reader = re.compile(
-        r"\b(?:text|flag|integer|port|names|directory|required|store_mode|is_given)"
+        r"\b(?:text|flag|integer|port|names|urls|directory|required|store_mode|is_given)"
         r'\(\s*"([A-Z][A-Z_]+)"'
     )
     read = {name for source in sources for name in reader.findall(source.read_text())}

@@ -9,8 +9,10 @@ what the first m shares bought have cost.
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from functools import lru_cache
 from operator import itemgetter
@@ -21,12 +23,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from trades_app.market import fees
+from trades_app.market.sources import ASSUMED as ASSUMED
 
 Integers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
-# The `source` of a fill that nobody reported: it was assumed from its order, as it was asked for.
-ASSUMED = "assumed"
 MILLI_PER_YUAN = 1000
 FEN_PER_YUAN = 100
 _UNITS = {"day": "D", "month": "M", "year": "Y"}
@@ -71,6 +72,152 @@ class Fills:
         return Fills(self.codes, *(getattr(self, name)[places] for name in columns))
 
 
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """One fill of one code, as a person looks at it."""
+
+    uid: str
+    at: datetime
+    is_buy: bool
+    price: Decimal
+    volume: int
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Lot:
+    """Shares of a buy that a sell closed."""
+
+    buy: Fill
+    sell: Fill
+    volume: int
+
+    @property
+    def profit(self) -> Decimal:
+        return (self.sell.price - self.buy.price) * self.volume
+
+
+def match_lots(fills: Iterable[Fill]) -> list[Lot]:
+    """Pair the fills of one account and code, in order of the sells.
+
+    Within a millisecond buys come first, then lower prices, as in `summarise`; shares sold
+    without a recorded buy are in no lot.
+    """
+    lots = []
+    waiting: deque[tuple[Fill, int]] = deque()
+    for fill in sorted(fills, key=lambda one: (one.at, not one.is_buy, one.price, one.volume)):
+        if fill.is_buy:
+            waiting.append((fill, fill.volume))
+            continue
+        left = fill.volume
+        while left and waiting:
+            buy, open_shares = waiting.popleft()
+            closed = min(left, open_shares)
+            lots.append(Lot(buy, fill, closed))
+            left -= closed
+            if open_shares > closed:
+                waiting.appendleft((buy, open_shares - closed))
+    return lots
+
+
+def open_shares(fills: Fills) -> dict[int, int]:
+    """Return how many shares of each group were bought and not sold, groups with none left out."""
+    ordered = _in_order(fills)
+    _profit, matched = _match(ordered)
+    place, groups = pd.factorize(ordered.group)
+    left = np.where(ordered.is_buy, ordered.volume, -matched)
+    sums = _totals(place, len(groups), left).tolist()
+    return {
+        group: shares for group, shares in zip(groups.tolist(), sums, strict=True) if shares > 0
+    }
+
+
+def cost_of_newest(fills: Fills, held: Mapping[int, int]) -> dict[int, Decimal]:
+    """Return what a share of the newest `held[group]` shares bought has cost on average, in yuan.
+
+    First in, first out, those are the shares that are still there. A group of which fewer
+    shares were bought than are held is left out.
+    """
+    buys = fills.take(fills.is_buy & np.isin(fills.group, list(held)))
+    if not len(buys):
+        return {}
+    newest_first = np.lexsort((-buys.volume, -buys.price, -buys.at, buys.group))
+    buys = buys.take(newest_first)
+    before = np.cumsum(buys.volume) - buys.volume
+    before -= np.repeat(before[_group_starts(buys.group)], _group_sizes(buys.group))
+    wanted = np.array([held[group] for group in buys.group.tolist()], dtype=np.int64)
+    taken = np.clip(wanted - before, 0, buys.volume)
+    place, groups = pd.factorize(buys.group)
+    shares = _totals(place, len(groups), taken).tolist()
+    spent = _totals(place, len(groups), taken * buys.price).tolist()
+    return {
+        group: Decimal(cost) / MILLI_PER_YUAN / held[group]
+        for group, found, cost in zip(groups.tolist(), shares, spent, strict=True)
+        if found == held[group] and found
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """Fills of a span of time with what each earned (milli-yuan), closed (shares), cost (fen).
+
+    The fee of an order stands at the first of its fills; `estimated` marks those whose figures
+    rest on an assumed fill.
+    """
+
+    fills: Fills
+    profit: Integers
+    matched: Integers
+    fee: Integers
+    estimated: Flags
+
+    def take(self, places: Integers | Flags) -> Results:
+        """Return the results of some fills; they hold all fills of an order or none."""
+        columns = (self.profit[places], self.matched[places], self.fee[places])
+        return Results(self.fills.take(places), *columns, self.estimated[places])
+
+    def by_period(self, group_by: str) -> list[dict[str, Any]]:
+        """Return a row per day, month or year with fills, oldest first."""
+        days = self.fills.day.view("datetime64[D]")
+        place, periods = pd.factorize(days.astype(f"datetime64[{_UNITS[group_by]}]"))
+        return sorted(self._rows(place, [str(one) for one in periods]), key=itemgetter("period"))
+
+    def total(self) -> dict[str, Any]:
+        """Return all of them as one row, whose period is empty."""
+        (row,) = self._rows(np.zeros_like(self.fills.day), [""])
+        return row
+
+    def _rows(self, place: Integers, periods: list[str]) -> list[dict[str, Any]]:
+        fills, closed = self.fills, self.matched > 0
+        amount = fills.price * fills.volume
+        columns = (
+            np.ones_like(fills.day),
+            np.where(fills.is_buy, amount, 0),
+            np.where(fills.is_buy, 0, amount),
+            self.fee,
+            self.profit,
+            closed,
+            closed & (self.profit > 0),
+            np.where(fills.is_buy, 0, fills.volume - self.matched),
+            self.estimated,
+        )
+        sums = [_totals(place, len(periods), column).tolist() for column in columns]
+        return [_row(period, *values) for period, *values in zip(periods, *sums, strict=True)]
+
+
+def match(fills: Fills, start: date, end: date) -> Results:
+    """Return what the fills between two days earned.
+
+    `fills` must reach back to the first buy of what was held at `start`.
+    """
+    ordered = _in_order(fills)
+    profit, matched = _match(ordered)
+    inside = (ordered.day >= _day_number(start)) & (ordered.day <= _day_number(end))
+    estimated = _rests_on_assumed(ordered)[inside]
+    within = ordered.take(inside)
+    return Results(within, profit[inside], matched[inside], _fees(within), estimated)
+
+
 def summarise(fills: Fills, start: date, end: date, group_by: str) -> list[dict[str, Any]]:
     """Return a row per period with fills between `start` and `end`, oldest first.
 
@@ -79,34 +226,7 @@ def summarise(fills: Fills, start: date, end: date, group_by: str) -> list[dict[
     among those that closed anything. `is_estimate` tells whether any figure rests on an assumed
     fill: one of the period, or one before a sell of the same account and code.
     """
-    ordered = _in_order(fills)
-    profit, matched = _match(ordered)
-    estimated = _rests_on_assumed(ordered)
-    inside = (ordered.day >= _day_number(start)) & (ordered.day <= _day_number(end))
-    columns = (profit[inside], matched[inside], estimated[inside])
-    return _rows_by_period(ordered.take(inside), *columns, _UNITS[group_by])
-
-
-def _rows_by_period(
-    fills: Fills, profit: Integers, matched: Integers, estimated: Flags, unit: str
-) -> list[dict[str, Any]]:
-    place, periods = pd.factorize(fills.day.view("datetime64[D]").astype(f"datetime64[{unit}]"))
-    amount = fills.price * fills.volume
-    closed = matched > 0
-    columns = (
-        np.ones_like(fills.day),
-        np.where(fills.is_buy, amount, 0),
-        np.where(fills.is_buy, 0, amount),
-        _fees(fills),
-        profit,
-        closed,
-        closed & (profit > 0),
-        np.where(fills.is_buy, 0, fills.volume - matched),
-        estimated,
-    )
-    sums = [_totals(place, len(periods), column).tolist() for column in columns]
-    rows = [_row(str(period), *values) for period, *values in zip(periods, *sums, strict=True)]
-    return sorted(rows, key=itemgetter("period"))
+    return match(fills, start, end).by_period(group_by)
 
 
 def _totals(place: Integers, places: int, values: Integers | Flags) -> Integers:
@@ -203,12 +323,16 @@ def _group_starts(group: Integers) -> Flags:
     return np.concatenate(([True], group[1:] != group[:-1]))[: len(group)]
 
 
+def _group_sizes(group: Integers) -> Integers:
+    starts = np.flatnonzero(_group_starts(group))
+    return np.diff(np.append(starts, len(group)))
+
+
 def _sum_before_group(group: Integers, values: Integers) -> Integers:
     """Return, for each row, the sum of the values of all groups before its own."""
     starts = np.flatnonzero(_group_starts(group))
-    sizes = np.diff(np.append(starts, len(group)))
     running = np.concatenate(([0], np.cumsum(values)))
-    return np.repeat(running[starts], sizes)
+    return np.repeat(running[starts], _group_sizes(group))
 
 
 def _running_maximum(group: Integers, values: Integers) -> Integers:

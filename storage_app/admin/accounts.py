@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.functional import Promise
 from django.utils.html import format_html
@@ -18,7 +18,7 @@ from unfold.contrib.filters.admin import ChoicesRadioFilter
 from unfold.decorators import action, display
 from unfold.views import ChangeList
 
-from storage_app.admin import facts, figures
+from storage_app.admin import facts, figures, numbers
 from storage_app.admin.confirm import Question, ask, reason_field
 from storage_app.admin.dashboard import RECENT, Capital, read_capitals
 from storage_app.admin.positions import read_positions
@@ -26,7 +26,7 @@ from storage_app.admin.records import ServiceAdmin
 from storage_app.admin.sources import reading_clickhouse, signed_in
 from storage_app.admin.wording import describe_trades
 from storage_app.contract.errors import Unavailable
-from storage_app.models import Account, AccountStatus, Environment
+from storage_app.models import Account, AccountStatus, Environment, User
 from storage_app.services import accounts
 from storage_app.services.access import visible_accounts
 from storage_app.services.actors import of_request
@@ -71,6 +71,7 @@ class CapitalChangeList(ChangeList):
         self.result_list = list(self.result_list)
         for capital in read_capitals(self.result_list):
             capital.account.capital = capital  # type: ignore[attr-defined]
+            _show_number(signed_in(request), capital.account)
 
 
 @admin.register(Account)
@@ -78,7 +79,7 @@ class AccountAdmin(ServiceAdmin):
     form = AccountForm
     list_display = (
         "title",
-        "account_id",
+        "account_number",
         "broker",
         "environment_badge",
         "status_badge",
@@ -93,7 +94,6 @@ class AccountAdmin(ServiceAdmin):
         ("environment", ChoicesRadioFilter),
         ("broker", ChoicesRadioFilter),
     )
-    search_fields = ("account_id", "account_name")
     search_help_text = _("Number or name")
     ordering = ("account_id",)
     list_fullwidth = True
@@ -112,8 +112,25 @@ class AccountAdmin(ServiceAdmin):
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return CapitalChangeList
 
+    def get_search_fields(self, request: HttpRequest) -> Sequence[str]:
+        # A number that is masked must not be found by trying its digits.
+        whole = numbers.sees_numbers(signed_in(request))
+        return ("account_id", "account_name") if whole else ("account_name",)
+
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> Account | None:
+        account: Account | None = super().get_object(request, object_id, from_field)
+        if account is not None:
+            _show_number(signed_in(request), account)
+        return account
+
+    def get_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
+        fields = super().get_fields(request, obj)
+        return fields if obj is None else (("account_number", "account_name"), *fields[1:])
+
     def get_readonly_fields(self, request: HttpRequest, obj: Account | None = None) -> Any:
-        return ("account_id",) if obj else ()
+        return ("account_number",) if obj else ()
 
     def save_model(self, request: HttpRequest, obj: Account, form: Any, change: bool) -> None:
         given = form.cleaned_data
@@ -142,7 +159,8 @@ class AccountAdmin(ServiceAdmin):
     ) -> HttpResponse:
         account = self.get_object(request, object_id)
         overview = {} if account is None else self._overview(request, account)
-        title = {"title": str(account)}
+        named = "" if account is None else numbers.title(signed_in(request), account)
+        title = {"title": named}
         return super().change_view(
             request, object_id, form_url, title | overview | (extra_context or {})
         )
@@ -209,11 +227,12 @@ class AccountAdmin(ServiceAdmin):
     ) -> HttpResponse:
         account = self.found(request, object_id)
         actor, number = of_request(request), account.account_id
+        named = numbers.title(signed_in(request), account)
         question = Question(
-            title=f"{verb}: {account}",
+            title=f"{verb}: {named}",
             explanation=explanation,
             button=verb,
-            done=_("%(account)s is now: %(status)s") % {"account": account, "status": status.label},
+            done=_("%(account)s is now: %(status)s") % {"account": named, "status": status.label},
             back=self.page_of(account),
             act=lambda reason: accounts.set_status(actor, number, status.value, reason),
             is_dangerous=status is AccountStatus.INACTIVE,
@@ -223,6 +242,11 @@ class AccountAdmin(ServiceAdmin):
     @display(description=_("account"), ordering="account_name")
     def title(self, account: Account) -> str:
         return account.account_name
+
+    @display(description=_("account number"), ordering="account_id")
+    def account_number(self, account: Account) -> str:
+        shown: str = account.shown_number  # type: ignore[attr-defined]
+        return shown
 
     @display(description=_("environment"), ordering="environment")
     def environment_badge(self, account: Account) -> str:
@@ -261,6 +285,10 @@ class AccountAdmin(ServiceAdmin):
     def as_of(self, account: Account) -> str:
         newest = _capital(account).newest
         return f"{newest.trade_date:%Y-%m-%d}" if newest else figures.MISSING
+
+
+def _show_number(user: User, account: Account) -> None:
+    account.shown_number = numbers.shown_to(user, account.account_id)  # type: ignore[attr-defined]
 
 
 def _capital(account: Account) -> Capital:

@@ -7,17 +7,19 @@ from datetime import date
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
+from django.db.models import FloatField
+from django.db.models.functions import Cast
 from django.http import Http404, HttpRequest, JsonResponse
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
-from storage_app.admin import facts
+from storage_app.admin import bar_quality, facts
 from storage_app.admin.sources import platform_store, reading_clickhouse, signed_in
 from storage_app.contract.arguments import parse_code
 from storage_app.contract.errors import InvalidInput, Unavailable
 from storage_app.contract.types import Adjust, OrderType
-from storage_app.models import User
+from storage_app.models import AccountSnapshot, User
 from storage_app.services.access import visible_accounts
 
 # Ten years of trading days.
@@ -28,22 +30,51 @@ FILLS = {OrderType.BUY_TRADE.value: "buy", OrderType.SELL_TRADE.value: "sell"}
 ORDERS = {OrderType.BUY_ORDER.value: "buy", OrderType.SELL_ORDER.value: "sell"}
 
 
-def equity(request: HttpRequest, account_id: str) -> JsonResponse:
+def equity(request: HttpRequest, account_key: int) -> JsonResponse:
     """Answer with the daily total assets of one account."""
     if not request.user.has_perm("storage_app.view_account"):
         raise PermissionDenied
-    account = get_object_or_404(visible_accounts(signed_in(request)), account_id=account_id)
+    account = get_object_or_404(visible_accounts(signed_in(request)), pk=account_key)
     newest = account.snapshots.order_by("-trade_date").values_list("trade_date", "total_assets")
+    start = float(account.initial_capital)
     points = [
-        {"time": day.isoformat(), "value": float(total)}
+        {"time": day.isoformat(), "value": float(total), "start": start}
         for day, total in reversed(newest[:MOST_BARS])
     ]
+    return _curve(points)
+
+
+def equity_of_all(request: HttpRequest) -> JsonResponse:
+    """Answer with the daily total assets of all accounts that the user may see.
+
+    An account counts with its last known figure on days on which it has none; it joins the
+    curve on the day of its first.
+    """
+    if not request.user.has_perm("storage_app.view_account"):
+        raise PermissionDenied
+    accounts = list(visible_accounts(signed_in(request)))
+    found = AccountSnapshot.objects.filter(account__in=accounts).order_by("trade_date")
+    rows = found.annotate(assets=Cast("total_assets", FloatField()))
+    starts = {one.pk: float(one.initial_capital) for one in accounts}
+    last: dict[int, float] = {}
+    days: dict[date, tuple[float, float]] = {}
+    for account, day, assets in rows.values_list("account_id", "trade_date", "assets"):
+        last[account] = assets
+        days[day] = sum(last.values()), sum(starts[one] for one in last)
+    points = [
+        {"time": f"{day}", "value": round(value, 2), "start": start}
+        for day, (value, start) in days.items()
+    ]
+    return _curve(points[-MOST_BARS:])
+
+
+def _curve(points: Sequence[Mapping[str, Any]]) -> JsonResponse:
+    """Answer with points of `time`, `value` and `start`, the capital that it began with."""
     if not points:
         return JsonResponse({"message": _("No daily snapshot yet.")})
     return JsonResponse(
         {
             "points": points,
-            "initial_capital": float(account.initial_capital),
             "labels": {
                 "total_assets": _("Total assets"),
                 "initial_capital": _("Initial capital"),
@@ -77,11 +108,14 @@ def _kline(user: User, code: str, adjust: Adjust, visible: int) -> dict[str, Any
         frame = platform_store().get_kline(code, days=MOST_BARS, adjust=adjust)
         if frame.empty:
             return {"message": _("No bars for %(code)s.") % {"code": code}}
-        days = [date.fromisoformat(str(day)).isoformat() for day in frame["datetime"].tolist()]
-        shows_marks = adjust is Adjust.NONE and user.has_perm("trades_app.view_trade")
+        days = bar_quality.days_of(frame)
+        may_see_trades = user.has_perm("trades_app.view_trade")
+        times = [day.isoformat() for day in days]
+        columns = frame.assign(time=times).drop(columns=["datetime", "amount"])
         return {
-            "bars": frame.assign(time=days).drop(columns=["datetime", "amount"]).to_dict("records"),
-            "marks": _marks(user, code, days) if shows_marks else [],
+            "bars": columns.to_dict("records"),
+            "gaps": [day.isoformat() for day in bar_quality.missing_days(days)],
+            "marks": _marks(user, code, times) if may_see_trades else [],
             "averages": AVERAGES,
             "visible_bars": visible,
             "labels": _kline_labels(),
@@ -97,6 +131,8 @@ def _kline_labels() -> Mapping[str, str]:
         "change": pgettext("price", "Change"),
         "volume": _("Volume (lots)"),
         "average": pgettext("price", "MA"),
+        "missing": _("No bar"),
+        "suspended": _("Suspended"),
     }
 
 

@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import DropdownFilter, RadioFilter
 from unfold.decorators import action, display
 
-from storage_app.admin import figures
+from storage_app.admin import figures, numbers
 from storage_app.admin.confirm import Question, ask
 from storage_app.admin.records import DecidingAdmin, ReadOnlyAdmin
 from storage_app.admin.sources import reading_clickhouse, signed_in
@@ -24,7 +24,7 @@ from storage_app.admin.wording import KINDS, PRICE_KINDS, TONES
 from storage_app.contract import trade_documents
 from storage_app.contract.errors import Unavailable
 from storage_app.contract.types import Trade
-from storage_app.models import ConflictResolution, TradeConflict
+from storage_app.models import ConflictResolution, TradeConflict, User
 from storage_app.services import conflicts
 from storage_app.services.access import visible_accounts
 from storage_app.services.actors import of_request
@@ -92,10 +92,15 @@ class AccountFilter(DropdownFilter):
     parameter_name = "account"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(one.account_id, str(one)) for one in visible_accounts(signed_in(request))]
+        user = signed_in(request)
+        return [(str(one.pk), numbers.title(user, one)) for one in visible_accounts(user)]
 
     def queryset(self, request: HttpRequest, rows: QuerySet[Any]) -> QuerySet[Any]:
-        return rows.filter(account_id=self.value()) if self.value() else rows
+        asked = self.value() or ""
+        if not asked.isdecimal():
+            return rows
+        chosen = visible_accounts(signed_in(request)).filter(pk=int(asked))
+        return rows.filter(account_id__in=list(chosen.values_list("account_id", flat=True)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +137,6 @@ class TradeConflictAdmin(ReadOnlyAdmin, DecidingAdmin):
     list_filter = (StateFilter, AccountFilter)
     list_filter_sheet = False
     list_fullwidth = True
-    search_fields = ("code", "trade_uid", "account_id", "origin")
     search_help_text = _("Code, account or uid")
     change_form_template = "storage_app/conflict.html"
     actions_detail = ("keep", "take", "record_both")
@@ -147,6 +151,20 @@ class TradeConflictAdmin(ReadOnlyAdmin, DecidingAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[TradeConflict]:
         return conflicts.visible_conflicts(signed_in(request))
+
+    def get_search_fields(self, request: HttpRequest) -> Sequence[str]:
+        # A number that is masked must not be found by trying its digits.
+        whole = numbers.sees_numbers(signed_in(request))
+        return ("code", "trade_uid", "origin", *(("account_id",) if whole else ()))
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        user = signed_in(request)
+
+        @display(description=_("account"), ordering="account_id")
+        def account(conflict: TradeConflict) -> str:
+            return numbers.shown_to(user, conflict.account_id)
+
+        return [account if name == "account_id" else name for name in self.list_display]
 
     def has_resolve_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         return signed_in(request).has_perm("storage_app.change_tradeconflict")
@@ -166,7 +184,7 @@ class TradeConflictAdmin(ReadOnlyAdmin, DecidingAdmin):
         if conflict is not None:
             comparison = compare(conflict)
             shown = {
-                "title": str(conflict),
+                "title": _title(signed_in(request), conflict),
                 "conflict": conflict,
                 "tone": RESOLUTION_TONES[conflict.resolution],
                 "comparison": comparison,
@@ -216,12 +234,13 @@ class TradeConflictAdmin(ReadOnlyAdmin, DecidingAdmin):
             with reading_clickhouse():
                 conflicts.resolve(actor, number, resolution, reason, _ledger())
 
+        named = _title(signed_in(request), conflict)
         question = Question(
-            title=f"{verb}: {conflict}",
+            title=f"{verb}: {named}",
             explanation=explanation,
             button=verb,
             done=_("%(conflict)s: %(resolution)s")
-            % {"conflict": conflict, "resolution": resolution.label},
+            % {"conflict": named, "resolution": resolution.label},
             back=back,
             act=act,
             is_dangerous=resolution is not ConflictResolution.KEPT,
@@ -253,6 +272,11 @@ class TradeConflictAdmin(ReadOnlyAdmin, DecidingAdmin):
     @display(description=_("refused volume"))
     def num_volume(self, conflict: TradeConflict) -> str:
         return figures.whole(_offered(conflict).volume)
+
+
+def _title(user: User, conflict: TradeConflict) -> str:
+    number = numbers.shown_to(user, conflict.account_id)
+    return f"{number} {conflict.trade_date} {conflict.code}"
 
 
 def compare(conflict: TradeConflict) -> Comparison:

@@ -16,8 +16,9 @@ from storage_app.admin import facts, figures
 from storage_app.admin.conflicts import open_conflicts
 from storage_app.admin.health import read_health
 from storage_app.admin.positions import Positions, read_positions
+from storage_app.admin.running import running_jobs
 from storage_app.admin.sources import reading_clickhouse, signed_in
-from storage_app.admin.wording import describe_trades
+from storage_app.admin.wording import describe_totals, describe_trades
 from storage_app.contract.errors import Unavailable
 from storage_app.models import Account, AccountSnapshot, Report, User
 from storage_app.services.access import visible_accounts
@@ -25,6 +26,7 @@ from trades_app.market import clock
 from trades_app.models import Trade
 
 LAST_TRADES = 12
+POSITIONS_SHOWN = 25
 RECENT = timedelta(days=92)
 
 
@@ -84,16 +86,21 @@ class Totals:
 
 @dataclass(frozen=True, slots=True)
 class LastTrades:
-    """The newest trades; `on` is the last date with some, `missing` a store that is down."""
+    """The trades of the last date with some, `on`; `missing` is a store that is down."""
 
     on: date | None = None
     rows: Sequence[Trade] = ()
+    totals: facts.Totals = field(default_factory=facts.Totals)
     codes: Mapping[str, str] = field(default_factory=dict)
     missing: str = ""
 
     @property
     def is_today(self) -> bool:
         return self.on == clock.today()
+
+    @property
+    def kinds(self) -> list[dict[str, Any]]:
+        return describe_totals(self.totals)
 
     @property
     def described(self) -> list[dict[str, Any]]:
@@ -110,14 +117,24 @@ def dashboard_context(request: HttpRequest) -> dict[str, Any]:
     if user.has_perm("storage_app.view_account"):
         capitals = read_capitals(list(visible_accounts(user)))
         context |= {"capitals": capitals, "totals": add_up(capitals)}
-        context["positions"] = read_positions(user, [one.account for one in capitals])
+        shown = [one.account for one in capitals]
+        context["positions"] = read_positions(user, shown, slice(POSITIONS_SHOWN))
     if user.has_perm("trades_app.view_trade"):
         context["trades"] = read_last_trades(user)
     if user.has_perm("trades_app.view_dailykline"):
         context["chart_codes"] = chart_codes(context)
-    if user.has_perm("storage_app.view_report"):
-        context["report"] = Report.objects.first()
+    if user.has_perm("storage_app.view_report") and facts.scope_of(user) is None:
+        context["reports"] = last_reports()
+    if user.has_perm("storage_app.view_jobrun"):
+        context["jobs"] = running_jobs(user)
     return context
+
+
+def last_reports() -> Sequence[Report]:
+    """Return the newest report of each kind, newest first."""
+    place = Window(RowNumber(), partition_by=F("kind"), order_by=F("started_at").desc())
+    rows = Report.objects.defer("summary", "findings").annotate(place=place)
+    return list(rows.filter(place=1).order_by("-started_at"))
 
 
 def read_capitals(accounts: Sequence[Account]) -> list[Capital]:
@@ -153,12 +170,13 @@ def read_last_trades(user: User) -> LastTrades:
             newest = facts.last_date(rows)
             if newest is None:
                 return LastTrades()
+            of_day = rows.filter(trade_date=newest)
+            last = list(of_day.order_by("-traded_at", "trade_uid")[:LAST_TRADES])
             recent = rows.filter(trade_date__gte=newest - RECENT)
-            last = list(recent.order_by("-traded_at", "trade_uid")[:LAST_TRADES])
             codes = dict(
                 recent.order_by("code").values_list("code", "name").distinct()[: facts.CODE_CHOICES]
             )
-            return LastTrades(newest, last, codes)
+            return LastTrades(newest, last, facts.add_up(of_day), codes)
     except Unavailable as exc:
         return LastTrades(missing=exc.backend)
 

@@ -34,6 +34,11 @@ def percent(value: Number) -> str:
     return MISSING if value is None else f"{value:+.2%}"
 
 
+def share(value: Number) -> str:
+    """Show a part of one, such as 0.4567, as 45.7%."""
+    return MISSING if value is None else f"{value:.1%}"
+
+
 def whole(value: int | None) -> str:
     return MISSING if value is None else f"{value:,}"
 

@@ -117,3 +117,45 @@ IMPORT_AND_EXPORT = (
     _("Confirm import"),
     _("Choose file to upload"),
 )
+
+# What is said of a text that holds no parameters, by JSON's reader and by our own.
+PARAMETER_TEXTS = (
+    _("Expecting value"),
+    _("Expecting property name enclosed in double quotes"),
+    _("Expecting ',' delimiter"),
+    _("Expecting ':' delimiter"),
+    _("Extra data"),
+    _("Unterminated string starting at"),
+    _("Invalid control character at"),
+    _("Invalid \\escape"),
+    _("Illegal trailing comma before end of object"),
+    _("Illegal trailing comma before end of array"),
+    _("write an object of names and values"),
+    _("a key is given twice"),
+    _("not a finite number"),
+    _("nested too deep"),
+    _("too much for YAML; use JSON"),
+    _("a value cannot be read"),
+    _("references are not supported; write the value out"),
+    _("the file is neither .json nor .yaml"),
+    _("the file is not UTF-8"),
+    _("the file is far larger than parameters may be"),
+)
+
+# Models without a page of their own, whose permissions have names all the same.
+MODELS = (
+    _("access attempt expiration"),
+    _("access failure"),
+    _("access log"),
+    _("chord counter"),
+    _("group result"),
+    _("task result"),
+    _("task results"),
+)
+
+SECOND_FACTOR = (
+    _("TOTP device"),
+    _("TOTP devices"),
+    _("Static device"),
+    _("Static devices"),
+)

@@ -28,6 +28,8 @@ STATE_TONES = {"ok": "good", "degraded": "warn", "down": "bad"}
 OWED: Mapping[str, Promise] = {
     "trades": _("trades"),
     "positions": _("changes of positions"),
+    "position conflict": _("positions that stopped"),
+    "fills": _("fills"),
     "capital": _("capital figures"),
     "trade conflict": _("trade conflicts"),
 }

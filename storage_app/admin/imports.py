@@ -63,8 +63,8 @@ PARTS = {
 }
 ADJUSTS = {
     Adjust.NONE.value: _("As traded"),
-    Adjust.QFQ.value: _("Adjusted backward (qfq)"),
-    Adjust.HFQ.value: _("Adjusted forward (hfq)"),
+    Adjust.QFQ.value: _("Forward adjusted (qfq)"),
+    Adjust.HFQ.value: _("Backward adjusted (hfq)"),
 }
 FILES_SHOWN = 500
 

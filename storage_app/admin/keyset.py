@@ -1,13 +1,13 @@
 """Lists over ClickHouse: filtered by a form, paged by the key of the last row, never counted.
 
 An offset or a count(*) reads everything before the page; the key of the last row does not, so
-every page costs the same at any depth.
+every page costs the same at any depth. The rows have a `trade_date`, which decides what is read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, ClassVar
 
 from clickhouse_backend.models import DateTime64Field, Int64Field
@@ -22,12 +22,16 @@ from django.utils.functional import Promise
 from unfold.admin import ModelAdmin
 from unfold.views import ChangeList
 
+from storage_app.admin import facts
+from storage_app.admin.periods import Choice
 from storage_app.admin.sources import reading_clickhouse, signed_in
 from storage_app.contract.errors import Unavailable
 from storage_app.models import User
 
 AFTER = "after"
 SEPARATOR = "~"
+# So far back a page looks at first.
+NEAR = timedelta(days=120)
 # The year 2286.
 FAR_MILLISECONDS = 10**13
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -45,8 +49,9 @@ class ListForm(forms.Form):
         self.is_asked = bool(names)
         super().__init__(self.completed({name: str(asked[name]) for name in names}))
         for bound in self:
-            kind = "sq-select" if isinstance(bound.field, forms.ChoiceField) else "sq-input"
-            bound.field.widget.attrs["class"] = kind
+            if not bound.is_hidden:
+                kind = "sq-select" if isinstance(bound.field, forms.ChoiceField) else "sq-input"
+                bound.field.widget.attrs["class"] = kind
 
     def completed(self, asked: dict[str, str]) -> dict[str, str]:
         """Return what was asked with the defaults of what was not."""
@@ -55,11 +60,17 @@ class ListForm(forms.Form):
     def narrow(self, rows: QuerySet[Any]) -> QuerySet[Any]:
         raise NotImplementedError
 
+    def periods(self, request: HttpRequest) -> Sequence[Choice]:
+        """Return the periods to offer above the list."""
+        return ()
+
 
 class KeysetChangeList(ChangeList):
     """A change list whose page begins after the row that the address names."""
 
     form: ListForm
+    # What all rows of the filtered list add up to, where the page shows that.
+    summary: Any = None
 
     def get_filters_params(self, params: Any = None) -> dict[str, Any]:
         return {}
@@ -72,11 +83,13 @@ class KeysetChangeList(ChangeList):
         rows = self.form.narrow(self.root_queryset) if self.form.is_valid() else None
         if rows is None:
             return self.root_queryset.none()
+        self.summary = self.model_admin.summarise(rows)
         after = request.GET.get(AFTER, "")
         return _beginning_after(rows, self.model_admin.key, after).order_by(*self.model_admin.key)
 
     def get_results(self, request: HttpRequest) -> None:
-        rows = list(self.queryset[: self.list_per_page + 1])
+        rows = self._rows(self.list_per_page + 1)
+        self.periods = self.form.periods(request)
         self.result_list = rows[: self.list_per_page]
         self.has_next = len(rows) > self.list_per_page
         self.is_first = not request.GET.get(AFTER)
@@ -85,16 +98,34 @@ class KeysetChangeList(ChangeList):
         self.show_admin_actions = False
         self.paginator = Paginator(self.result_list, self.list_per_page)
 
+    def _rows(self, most: int) -> list[Any]:
+        """Read a page from its newest months where they fill it, from the whole list otherwise."""
+        begins = self._begins()
+        if begins is not None:
+            rows = list(self.queryset.filter(trade_date__gte=begins)[:most])
+            if len(rows) == most:
+                return rows
+        return list(self.queryset[:most])
+
+    def _begins(self) -> date | None:
+        """Return a day that leaves few partitions to read; None where they are few already."""
+        asked = self.form.cleaned_data if self.form.is_valid() else {}
+        since, until = asked.get("since"), asked.get("until")
+        if since and until and until - since <= NEAR:
+            return None
+        newest = facts.last_date(self.queryset)
+        return None if newest is None else newest - NEAR
+
     @property
     def next_page(self) -> str:
-        return self.get_query_string({AFTER: _key_text(self.result_list[-1], self.model_admin.key)})
+        return self.get_query_string({AFTER: key_text(self.result_list[-1], self.model_admin.key)})
 
     @property
     def first_page(self) -> str:
         return self.get_query_string(remove=[AFTER, PAGE_VAR])
 
 
-def _key_text(row: Model, key: Sequence[str]) -> str:
+def key_text(row: Model, key: Sequence[str]) -> str:
     return SEPARATOR.join(_as_text(getattr(row, name.removeprefix("-"))) for name in key)
 
 
@@ -149,6 +180,8 @@ class KeysetAdmin(ModelAdmin):
     # What to do when the list is empty although nothing was filtered.
     empty_hint: ClassVar[Promise | str] = ""
     empty_command: ClassVar[str] = ""
+    # Shown between the filter and the list, with what `summarise` returned.
+    list_summary_template: ClassVar[str] = ""
 
     change_list_template = "storage_app/keyset_list.html"
     list_before_template = "storage_app/parts/keyset_filter.html"
@@ -169,6 +202,10 @@ class KeysetAdmin(ModelAdmin):
                 return super().changelist_view(request, title | (extra_context or {}))
         except Unavailable as exc:
             return self.unavailable(request, exc)
+
+    def summarise(self, rows: QuerySet[Any]) -> Any:
+        """Return what `list_summary_template` shows of all rows of the filtered list."""
+        return None
 
     def unavailable(self, request: HttpRequest, exc: Unavailable) -> HttpResponse:
         context = {

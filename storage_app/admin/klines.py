@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import admin
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseRedirect,
+    JsonResponse,
+    QueryDict,
+)
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.functional import Promise
@@ -21,12 +28,16 @@ from unfold.decorators import display
 
 from storage_app.admin import facts, figures
 from storage_app.admin.keyset import KeysetAdmin, ListForm
-from storage_app.admin.list_fields import CodeField, day_field, year_before
-from storage_app.admin.sources import reading_clickhouse, signed_in
+from storage_app.admin.list_fields import day_field, year_before
+from storage_app.admin.sources import platform_store, reading_clickhouse, signed_in
 from storage_app.contract.arguments import parse_code
 from storage_app.contract.errors import InvalidInput, Unavailable
 from storage_app.contract.types import Adjust
+from storage_app.models import User
 from trades_app.models import DailyKline
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ADJUSTMENTS: Mapping[str, Promise] = {
     Adjust.NONE.value: _("Unadjusted"),
@@ -39,10 +50,15 @@ LATEST_BARS = 20
 
 
 class BarFilter(ListForm):
-    code = CodeField(label=_("Code"), required=False)
+    code = forms.CharField(label=_("Code or name"), required=False, max_length=40)
     adjust = forms.ChoiceField(label=_("Adjustment"), choices=list(ADJUSTMENTS.items()))
     since = day_field(_("From"))
     until = day_field(_("Until"))
+
+    def __init__(self, user: User, asked: QueryDict) -> None:
+        super().__init__(user, asked)
+        url = reverse("admin:trades_app_dailykline_suggest")
+        self.fields["code"].widget.attrs |= {"data-suggest": url, "autocomplete": "off"}
 
     def completed(self, asked: dict[str, str]) -> dict[str, str]:
         """Bound the dates: the last date with data, or a year back for one code."""
@@ -58,15 +74,65 @@ class BarFilter(ListForm):
             self.note = _("Last trading date with data: %(day)s") % {"day": until}
         return {"since": since, "until": until} | asked
 
+    def clean_code(self) -> list[str]:
+        text = str(self.cleaned_data["code"]).strip()
+        codes = codes_meant_by(self.user, text) if text else []
+        if text and not codes:
+            raise ValidationError(_("No code and no name of a trade holds this text."))
+        return codes
+
     def narrow(self, rows: QuerySet[DailyKline]) -> QuerySet[DailyKline]:
         asked = self.cleaned_data
         wanted = {
             "adjust": asked["adjust"],
-            "code": asked["code"],
+            "code__in": asked["code"],
             "trade_date__gte": asked["since"],
             "trade_date__lte": asked["until"],
         }
         return rows.filter(**{name: value for name, value in wanted.items() if value})
+
+
+def describe_bars(code: str, frame: pd.DataFrame, series: str) -> dict[str, Any]:
+    """Return the latest bars, newest first, the last change, and what is wrong with the bars."""
+    # They bring pandas, which worker and beat, who load the admin too, would carry for nothing.
+    from storage_app.admin import bar_quality
+    from trades_app.queries.bars import read_factors
+
+    if frame.empty:
+        return {"rows": []}
+    latest = frame.iloc[-LATEST_BARS:]
+    days = bar_quality.days_of(latest)
+    records = latest.drop(columns="datetime").to_dict("records")
+    rows = [{"trade_date": day, **bar} for day, bar in zip(days, records, strict=True)]
+    rows.reverse()
+    before = rows[1]["close"] if len(rows) > 1 else None
+    change = None if before is None else rows[0]["close"] - before
+    quality = bar_quality.inspect(code, frame, series, read_factors([code]))
+    return {
+        "rows": rows,
+        "change": change,
+        "change_share": figures.ratio(change, before),
+        "quality": quality,
+        "faults": quality.table(series),
+        "gaps_shown": bar_quality.GAPS_SHOWN,
+    }
+
+
+def suggested_codes(user: User, text: str) -> dict[str, str]:
+    """Return codes with bars, or with trades of such a name, that hold a text; with names."""
+    named = dict(facts.traded_codes(user, text)) if user.has_perm("trades_app.view_trade") else {}
+    newest = facts.last_date(facts.bars())
+    begins = text.upper() if text.isascii() else ""
+    listed = facts.codes_with_bars(newest, begins) if newest and (begins or not text) else ()
+    return dict.fromkeys(listed, "") | named
+
+
+def codes_meant_by(user: User, text: str) -> list[str]:
+    """Return the codes that a reader may mean: one in any spelling, or part of a code or name."""
+    try:
+        return [parse_code(text)]
+    except InvalidInput:
+        return list(suggested_codes(user, text))
 
 
 @admin.register(DailyKline)
@@ -97,6 +163,7 @@ class DailyKlineAdmin(KeysetAdmin):
         view = self.admin_site.admin_view
         return [
             path("chart/", view(self.search_view), name="kline_search"),
+            path("suggest/", view(self.suggest_view), name="trades_app_dailykline_suggest"),
             path("chart/<str:code>/", view(self.chart_view), name="trades_app_dailykline_chart"),
             *super().get_urls(),
         ]
@@ -107,15 +174,32 @@ class DailyKlineAdmin(KeysetAdmin):
     def history_view(self, request: HttpRequest, object_id: str, *args: Any, **kw: Any) -> Any:
         raise Http404
 
-    def search_view(self, request: HttpRequest) -> HttpResponse:
-        """Lead to the chart of a code in any spelling, or back to the list that says what it is."""
-        code = request.GET.get("code", "")
+    def suggest_view(self, request: HttpRequest) -> JsonResponse:
+        """Answer with the codes that a text may be completed to."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
         try:
-            found = reverse("admin:trades_app_dailykline_chart", args=[parse_code(code)])
-        except InvalidInput:
-            listed = reverse("admin:trades_app_dailykline_changelist")
-            return HttpResponseRedirect(f"{listed}?{urlencode({'code': code})}")
-        return HttpResponseRedirect(found)
+            with reading_clickhouse():
+                codes = suggested_codes(signed_in(request), request.GET.get("q", "").strip())
+        except Unavailable:
+            codes = {}
+        found = [{"value": code, "label": name} for code, name in codes.items()]
+        return JsonResponse({"found": found})
+
+    def search_view(self, request: HttpRequest) -> HttpResponse:
+        """Lead to the chart of the code that a text means, or to the list where it is unclear."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        text = request.GET.get("code", "").strip()
+        try:
+            with reading_clickhouse():
+                found = codes_meant_by(signed_in(request), text) if text else []
+        except Unavailable as exc:
+            return self.unavailable(request, exc)
+        if len(found) == 1:
+            return HttpResponseRedirect(reverse("admin:trades_app_dailykline_chart", args=found))
+        listed = reverse("admin:trades_app_dailykline_changelist")
+        return HttpResponseRedirect(f"{listed}?{urlencode({'code': text})}")
 
     def chart_view(self, request: HttpRequest, code: str) -> HttpResponse:
         if not self.has_view_permission(request):
@@ -127,39 +211,24 @@ class DailyKlineAdmin(KeysetAdmin):
             raise Http404 from exc
         try:
             with reading_clickhouse():
-                rows = self._latest(asked, adjust)
+                frame = platform_store().get_kline(asked, days=SPANS[-1][0], adjust=adjust)
                 name = facts.names_of(signed_in(request), [asked]).get(asked, "")
-                codes = facts.codes_with_bars(rows[0].trade_date) if rows else []
+                described = describe_bars(asked, frame, adjust.value)
         except Unavailable as exc:
             return self.unavailable(request, exc)
-        change = rows[0].close - rows[1].close if len(rows) > 1 else None
         context = {
             **self.admin_site.each_context(request),
             "title": f"{asked} {name}".strip(),
             "opts": self.opts,
             "code": asked,
-            "rows": rows,
-            "change": change,
-            "change_share": figures.ratio(change, rows[1].close) if len(rows) > 1 else None,
-            "codes": codes,
             "shown": SPANS[1][0],
             "adjust": adjust.value,
             "adjustments": ADJUSTMENTS.items(),
             "spans": SPANS,
             "data_url": reverse("admin:chart_kline", args=[asked]),
+            **described,
         }
         return TemplateResponse(request, "storage_app/kline.html", context)
-
-    def _latest(self, code: str, adjust: Adjust) -> list[DailyKline]:
-        of_code = facts.bars().filter(code=code, adjust=adjust.value)
-        newest = facts.last_date(of_code)
-        if newest is None:
-            return []
-        # A bound on the date lets the engine skip whole years.
-        recent = of_code.filter(
-            trade_date__gte=newest.replace(day=1, month=1, year=newest.year - 1)
-        )
-        return list(recent.order_by("-trade_date")[:LATEST_BARS])
 
     @display(description=_("code"))
     def code_link(self, bar: DailyKline) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from decimal import Decimal
 
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
@@ -19,6 +20,10 @@ from storage_app.contract.errors import Unavailable
 from storage_app.contract.types import MAX_BATCH_CODES, BookState, PositionFlag, PositionState
 from storage_app.models import Account, User
 from storage_app.services.access import visible_accounts
+
+EVERYTHING = slice(None)
+PAGE_ROWS = 100
+MOST_PAGES = 10_000
 
 # What is written beside a position, and what to do about it.
 FLAGS: Mapping[PositionFlag, tuple[Promise, Promise]] = {
@@ -57,12 +62,22 @@ class Close:
 
 
 @dataclass(frozen=True, slots=True)
+class Cost:
+    """What a share has cost on average; an estimate where it rests on an assumed fill."""
+
+    price: Decimal
+    is_estimate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class PositionRow:
     account: Account
     namespace: str
     state: PositionState
     name: str = ""
     close: Close | None = None
+    # None where the ledger does not know.
+    cost: Cost | None = None
 
     @property
     def price(self) -> float | None:
@@ -89,6 +104,19 @@ class PositionRow:
         return self.close.price * self.state.volume
 
     @property
+    def gain(self) -> float | None:
+        """Return the share of the cost that was gained since."""
+        if self.close is None or self.cost is None:
+            return None
+        return figures.ratio(self.close.price - float(self.cost.price), self.cost.price)
+
+    @property
+    def profit(self) -> float | None:
+        if self.close is None or self.cost is None or self.state.volume is None:
+            return None
+        return (self.close.price - float(self.cost.price)) * self.state.volume
+
+    @property
     def flag(self) -> tuple[Promise, Promise] | None:
         """A word, and what to do; None when nobody has to do anything."""
         return FLAGS.get(self.state.flag)
@@ -104,6 +132,8 @@ class Positions:
     """What stands in the books, or which store did not answer."""
 
     rows: Sequence[PositionRow] = ()
+    # How many there are; `rows` may be a part of them.
+    count: int = 0
     aged_on: Mapping[str, date | None] = field(default_factory=dict)
     missing: Sequence[str] = ()
     # Since when the files of this host stand in for Redis; None while it answers.
@@ -119,8 +149,10 @@ class Positions:
         return max((row.close.on for row in self.rows if row.close), default=None)
 
 
-def read_positions(user: User, accounts: Iterable[Account] | None = None) -> Positions:
-    """Read the books of `accounts` (all that the user may see by default) and price them."""
+def read_positions(
+    user: User, accounts: Iterable[Account] | None = None, part: slice = EVERYTHING
+) -> Positions:
+    """Read the books of `accounts` (all that the user may see by default); price a part of them."""
     by_number = {
         account.account_id: account
         for account in (visible_accounts(user) if accounts is None else accounts)
@@ -136,8 +168,8 @@ def read_positions(user: User, accounts: Iterable[Account] | None = None) -> Pos
         if state.held_days is not None or state.flag
     ]
     aged_on = {"/".join(filter(None, key)): book.increment_date for key, book in books.items()}
-    priced = _priced(user, rows, aged_on)
-    return replace(priced, outage=outage_of("redis"))
+    priced, missing = _priced(user, rows[part], rows)
+    return Positions(priced, len(rows), aged_on, missing, outage_of("redis"))
 
 
 def _read_books(accounts: Mapping[str, Account]) -> dict[tuple[str, str], BookState]:
@@ -151,28 +183,58 @@ def _read_books(accounts: Mapping[str, Account]) -> dict[tuple[str, str], BookSt
 
 
 def _priced(
-    user: User, rows: Sequence[PositionRow], aged_on: Mapping[str, date | None]
-) -> Positions:
+    user: User, rows: Sequence[PositionRow], held: Sequence[PositionRow]
+) -> tuple[Sequence[PositionRow], Sequence[str]]:
+    """Return rows with prices and costs, and the stores that did not answer."""
     codes = sorted({row.state.code for row in rows})
+    if not codes:
+        return rows, ()
     try:
         with reading_clickhouse():
             closes = last_closes(codes)
-            names = facts.names_of(user, codes) if codes else {}
+            names = facts.names_of(user, codes)
+            may_see_trades = user.has_perm("trades_app.view_trade")
+            costs = _costs(codes, held) if may_see_trades else {}
     except Unavailable as exc:
-        return Positions(rows, aged_on, (exc.backend,))
-    return Positions(
-        [
-            PositionRow(
-                row.account,
-                row.namespace,
-                row.state,
-                names.get(row.state.code, ""),
-                closes.get(row.state.code),
-            )
-            for row in rows
-        ],
-        aged_on,
-    )
+        return rows, (exc.backend,)
+    priced = [
+        replace(
+            row,
+            name=names.get(row.state.code, ""),
+            close=closes.get(row.state.code),
+            cost=costs.get((row.account.account_id, row.state.code)),
+        )
+        for row in rows
+    ]
+    return priced, ()
+
+
+def _costs(codes: Sequence[str], held: Sequence[PositionRow]) -> Mapping[tuple[str, str], Cost]:
+    """Return the cost of a share by account and code; books of one account share their fills.
+
+    Where the books do not know how much is held, what the ledger has bought and not sold counts.
+    """
+    # They bring pandas, which worker and beat, who load the admin too, would carry for nothing.
+    from trades_app import ledger
+    from trades_app.queries.trades import read_account_fills
+
+    wanted = set(codes)
+    volumes: dict[tuple[str, str], int] = {}
+    for row in held:
+        if row.state.code in wanted:
+            key = (row.account.account_id, row.state.code)
+            volumes[key] = volumes.get(key, 0) + (row.state.volume or 0)
+    found = read_account_fills({account for account, _code in volumes}, codes=codes)
+    keys = list(zip(found.accounts, found.fills.codes, strict=True))
+    still_open = ledger.open_shares(found.fills)
+    by_group = {
+        group: volumes[key] or still_open.get(group, 0)
+        for group, key in enumerate(keys)
+        if key in volumes
+    }
+    costs = ledger.cost_of_newest(found.fills, by_group)
+    guessed = set(found.fills.group[found.fills.is_assumed].tolist())
+    return {keys[group]: Cost(cost, group in guessed) for group, cost in costs.items()}
 
 
 def last_closes(codes: Sequence[str]) -> dict[str, Close]:
@@ -196,15 +258,25 @@ def positions_page(request: HttpRequest, context: Mapping[str, object]) -> HttpR
     user = signed_in(request)
     chosen = request.GET.get("account", "")
     accounts = list(visible_accounts(user))
-    shown = [account for account in accounts if chosen in ("", account.account_id)]
+    shown = [account for account in accounts if chosen in ("", str(account.pk))]
+    page = _page_number(request)
+    part = slice((page - 1) * PAGE_ROWS, page * PAGE_ROWS)
+    positions = read_positions(user, shown, part)
     return TemplateResponse(
         request,
         "storage_app/positions.html",
         {
             **context,
             "title": _("Positions"),
-            "positions": read_positions(user, shown),
+            "positions": positions,
             "accounts": accounts,
             "chosen": chosen,
+            "page": page,
+            "has_next": positions.count > page * PAGE_ROWS,
         },
     )
+
+
+def _page_number(request: HttpRequest) -> int:
+    asked = request.GET.get("page", "")
+    return min(max(int(asked), 1), MOST_PAGES) if asked.isdecimal() else 1

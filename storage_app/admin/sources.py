@@ -13,7 +13,7 @@ from django.db import OperationalError
 from django.http import HttpRequest
 
 from storage_app.contract.errors import Unavailable
-from storage_app.stores.compose import create_data_store
+from storage_app.stores.compose import open_platform_store
 
 if TYPE_CHECKING:
     from storage_app.contract.roles import DataStore
@@ -38,7 +38,7 @@ def signed_in(request: HttpRequest) -> User:
 @lru_cache(maxsize=1)
 def platform_store() -> DataStore:
     """Return the one hybrid store of this web process."""
-    return create_data_store("hybrid")
+    return open_platform_store()
 
 
 @contextmanager

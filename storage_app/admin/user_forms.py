@@ -11,9 +11,10 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as translate
 from django.utils.translation import gettext_lazy as _
 from unfold.forms import UserChangeForm, UserCreationForm
-from unfold.widgets import UnfoldAdminSelect2MultipleWidget
+from unfold.widgets import UnfoldAdminSelect2MultipleWidget, UnfoldBooleanSwitchWidget
 
 from storage_app.models import Account
+from storage_app.services import access
 
 # Seeded by migration; a group that somebody adds has the name it was given.
 ROLES: Mapping[str, Promise] = {
@@ -31,6 +32,8 @@ VERBS: Mapping[str, Promise] = {
 # The name in the database is that of the day it was made, in English.
 OWN_PERMISSIONS: Mapping[str, Promise] = {
     "execute_trade": _("Can record trades and move positions"),
+    "govern_strategy": _("Can require or lift approval by a second person"),
+    "add_paramdecision": _("Can approve and reject parameter versions of others"),
 }
 # Only what a page of this platform asks for.
 GRANTABLE_APPS = ("auth", "axes", "django_celery_beat", "django_celery_results")
@@ -93,10 +96,23 @@ class PlatformGroupForm(forms.ModelForm):  # type: ignore[type-arg]
         label=_("permissions"), queryset=Permission.objects.none(), required=False
     )
 
+    requires_second_factor = forms.BooleanField(
+        label=_("Members need a second factor"),
+        required=False,
+        widget=UnfoldBooleanSwitchWidget(),
+        help_text=_(
+            "They set it up at their next page. What is asked of administrators is asked of "
+            "superusers too."
+        ),
+    )
+
     class Meta:
         model = Group
         fields = ("name", "permissions")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.fields["requires_second_factor"].initial = (
+            self.instance.pk is not None and access.requires_second_factor(self.instance)
+        )
         self.fields["permissions"].queryset = grantable()  # type: ignore[attr-defined]

@@ -21,7 +21,7 @@ from storage_app.backup import manifest as manifests
 from storage_app.backup.scope import Scope
 from storage_app.backup.tally import Tally
 from storage_app.contract.errors import Conflict, Corrupt, InvalidInput
-from storage_app.contract.types import BookState, Trade, WriteCount
+from storage_app.contract.types import BookCopy, BookMarks, BookState, Trade, WriteCount
 from storage_app.contract.watching import UNWATCHED, Watch
 from storage_app.services.actors import Actor
 from storage_app.stores import trade_rows
@@ -31,7 +31,7 @@ from storage_app.stores.file.positions import FilePositions
 from storage_app.stores.file.trades import FileTrades
 from storage_app.stores.orm import translating
 from storage_app.stores.redis import RedisPositions
-from storage_app.stores.redis_copies import RedisCopies
+from storage_app.stores.settling import new_generation
 from trades_app.market import calendar
 
 _BATCH: Final = 10_000
@@ -128,13 +128,18 @@ def _import_books(source: Source) -> Tally:
         elif ours.state == BookState():
             tally.new += 1
             if not source.dry_run:
-                # First, so that no fill is applied twice if this is cut off in between.
-                RedisCopies().note_fills(book, theirs.applied)
-                state = theirs.state
-                store.replace_positions(book, state.positions, state.increment_date)
+                _load_book(store, book, theirs, ours.marks)
         else:
             tally.reject(f"book {book}: {_describe(ours.state, theirs.state)}")
     return tally
+
+
+def _load_book(store: RedisPositions, book: str, copy: BookCopy, seen: BookMarks) -> None:
+    """Put the positions of a file into a book that has none, whose lease stays where it is."""
+    generation = seen.generation or new_generation()
+    marks = BookMarks(generation, seen.revision + 1, seen.lease)
+    if not store.load(book, BookCopy(copy.state, copy.applied, marks), seen):
+        raise Conflict(f"book {book} is being changed; import it again when nobody trades it")
 
 
 def _describe(ours: BookState, theirs: BookState) -> str:

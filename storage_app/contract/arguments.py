@@ -108,6 +108,12 @@ def parse_held_days(value: int) -> int:
     return parse_whole(value, "held days")
 
 
+def parse_trade_id(value: str) -> str:
+    if not isinstance(value, str) or not value:
+        raise InvalidInput("a fill needs its trade_id, or a repeated callback would count twice")
+    return value
+
+
 def parse_volume(value: int) -> int:
     return parse_whole(value, "volume (shares)", least=1)
 

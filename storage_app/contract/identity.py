@@ -34,8 +34,9 @@ def new_trade(
     price_type: str = "unknown",
     source: str = "trader",
 ) -> Trade:
-    """Build a trade with its trading date and uid; a cancel may have price 0."""
-    kind = parse_choice(OrderType)(order_type)
+    """Build a trade with its trading date and uid; a cancel or a market order may have price 0."""
+    kind, priced = parse_choice(OrderType)(order_type), parse_choice(PriceType)(price_type)
+    needs_price = kind.is_fill or (kind is not OrderType.CANCEL and priced is not PriceType.MARKET)
     traded_at = parse_timestamp(timestamp)
     trade_date = traded_at.date()
     ident = trade_id if kind.is_fill else order_id
@@ -48,11 +49,11 @@ def new_trade(
         code=code,
         name=name,
         order_type=kind,
-        price=Decimal(0) if kind is OrderType.CANCEL and not price else parse_price(price),
+        price=parse_price(price) if needs_price or price else Decimal(0),
         volume=parse_volume(volume),
         strategy_name=strategy_name,
         remark=remark,
-        price_type=parse_choice(PriceType)(price_type),
+        price_type=priced,
         order_id=order_id,
         trade_id=trade_id,
         source=source,

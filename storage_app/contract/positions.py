@@ -137,6 +137,11 @@ def fill_identity(code: str, side: str, trade_id: str, trade_date: date) -> str:
     return f"{trade_date}|{code}|{side}|{trade_id}"
 
 
+def increment_identity(trade_date: date) -> str:
+    """Return what notes the increment of a day among the applied fills."""
+    return f"increment|{trade_date}"
+
+
 @lru_cache(maxsize=8)
 def kept_since(today: date) -> date:
     """Return the first day whose applied trade ids are still kept on `today`."""

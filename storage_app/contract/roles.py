@@ -12,7 +12,15 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from storage_app.contract.identity import new_trade
-from storage_app.contract.types import BookState, Money, PositionState, Trade, WriteCount
+from storage_app.contract.rules import Capital
+from storage_app.contract.types import (
+    BookState,
+    FillOutcome,
+    Money,
+    PositionState,
+    Trade,
+    WriteCount,
+)
 from trades_app.market import calendar, clock
 
 if TYPE_CHECKING:
@@ -368,6 +376,32 @@ class StrategyBook(Protocol):
 
 class DataStore(PositionStore, TradeLedger, KlineStore, AccountBook, StrategyBook, Protocol):
     """What `create_data_store` returns."""
+
+    def record_fill(
+        self,
+        account_id: str,
+        timestamp: datetime | float | str,
+        code: str,
+        name: str,
+        side: str,
+        price: Money,
+        volume: int,
+        strategy_name: str = "",
+        *,
+        trade_id: str,
+        order_id: str = "",
+        remark: str = "",
+        remaining: int | None = None,
+        capital: Capital | None = None,
+    ) -> FillOutcome:
+        """Move position, ledger and capital by one fill in one step, once per `trade_id`.
+
+        `account_id` is a book; the ledger's row belongs to its account. `remaining` and `capital`
+        are the broker's word on the position and the account after the fill; without `capital`
+        the known cash moves by the amount, fees aside. Again and equal in time, price and volume
+        is a no-op; again and different raises Conflict. File and hybrid mode only.
+        """
+        ...
 
     def health_check(self) -> dict[str, str]:
         """Return {component: 'ok' | 'degraded' | 'down'} within 0.5 s."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 Money: TypeAlias = Decimal | float | int | str
 
@@ -114,15 +114,33 @@ class BookState:
     positions: Mapping[str, PositionState] = field(default_factory=dict)
 
 
+class BookMarks(NamedTuple):
+    """What tells copies of a book apart: `generation` changes when a server begins it anew,
+    `revision` rises with each change. `lease` is the host that may change the book while the
+    server is down, "" as long as nobody holds it."""
+
+    generation: str = ""
+    revision: int = 0
+    lease: str = ""
+
+
+NO_MARKS = BookMarks()
+
+
 @dataclass(frozen=True, slots=True)
 class BookCopy:
-    """A book with what tells copies apart: `generation` changes when a server begins it anew,
-    `revision` rises with each change; `applied` is the day of each fill that was applied."""
+    """A book with all there is of it.
+
+    `applied` is the day on which each fill and each increment was applied. `lineage` tells up to
+    which revision the book contains earlier generations of itself. `whole` is the revision up to
+    which every change is in the copy; a mirror may know later ones, with some missing in between.
+    """
 
     state: BookState
     applied: Mapping[str, date] = field(default_factory=dict)
-    revision: int = 0
-    generation: str = ""
+    marks: BookMarks = NO_MARKS
+    lineage: Mapping[str, int] = field(default_factory=dict)
+    whole: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +166,20 @@ class Trade:
     @property
     def amount(self) -> Decimal:
         return self.price * self.volume
+
+
+@dataclass(frozen=True, slots=True)
+class FillOutcome:
+    """`position` is what is held after the fill, None when it closed or waits.
+
+    `is_new` is False for a repeated callback; `is_applied` is False while an acknowledged fill
+    waits for a server before it moves the position.
+    """
+
+    trade_uid: str
+    position: PositionState | None
+    is_new: bool = True
+    is_applied: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 
 from storage_app.contract.types import Adjust
 from storage_app.contract.watching import Watch
-from storage_app.imports.cursor import Cursor
+from storage_app.imports.cursor import Cursor, job_of
 from storage_app.imports.options import ImportOptions
 from storage_app.imports.pipeline import run_import
 from storage_app.imports.rejects import RejectsFolder
@@ -29,8 +29,12 @@ from storage_app.legacy.text import describe
 from storage_app.management.family import FamilyCommand, Options, Outcome
 from storage_app.services import accounts
 from storage_app.services.actors import Actor, command
-from storage_app.stores.compose import create_data_store
+from storage_app.stores.compose import open_platform_store
+from storage_app.stores.condition import wait_until_well
 from trades_app.market import clock
+
+# Seconds for servers that have just been started; without one the import gets as far as it can.
+_PATIENCE = 3.0
 
 
 @dataclass(slots=True)
@@ -139,10 +143,11 @@ class ImportCommand(FamilyCommand):
         chosen = _import_options(options, watch, tally)
         cursor = None
         if not options.dry_run:
-            job = (directory.root.resolve(), *sorted(self.parts), options.account, chosen.adjust)
+            job = job_of(directory.root, self.parts, chosen)
             cursor = Cursor(settings.DATA_DIR, job, resume=options.resume)
-        store = create_data_store("hybrid")
+        store = open_platform_store()
         try:
+            wait_until_well(store, _PATIENCE)
             yield from run_import(directory, store, actor, chosen, cursor)
         finally:
             store.close()

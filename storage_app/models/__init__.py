@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from storage_app.models.access import AccountGrant, User
+from storage_app.models.access import AccountGrant, RolePolicy, SignInSession, User
 from storage_app.models.accounts import (
     Account,
     AccountSnapshot,
@@ -14,7 +14,14 @@ from storage_app.models.audit import AuditAction, AuditEntry
 from storage_app.models.conflicts import ConflictResolution, TradeConflict
 from storage_app.models.jobs import JobRun, JobStatus
 from storage_app.models.reports import Report, ReportKind
-from storage_app.models.strategies import ParamVersion, Strategy, StrategyStatus, StrategyType
+from storage_app.models.strategies import (
+    DecisionOutcome,
+    ParamDecision,
+    ParamVersion,
+    Strategy,
+    StrategyStatus,
+    StrategyType,
+)
 
 __all__ = (
     "Account",
@@ -27,12 +34,16 @@ __all__ = (
     "BindingStatus",
     "Broker",
     "ConflictResolution",
+    "DecisionOutcome",
     "Environment",
     "JobRun",
     "JobStatus",
+    "ParamDecision",
     "ParamVersion",
     "Report",
     "ReportKind",
+    "RolePolicy",
+    "SignInSession",
     "Strategy",
     "StrategyStatus",
     "StrategyType",

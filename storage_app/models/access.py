@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Any, ClassVar, NoReturn
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractUser, UserManager
+from django.contrib.sessions.base_session import AbstractBaseSession
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -69,3 +71,50 @@ class AccountGrant(AuditedModel):
     @property
     def audit_key(self) -> str:
         return f"{self.user.username} / {self.account.account_id}"
+
+
+class RolePolicy(AuditedModel):
+    """What the members of a role must do to sign in."""
+
+    role = models.OneToOneField(
+        "auth.Group", on_delete=models.CASCADE, related_name="policy", verbose_name=_("role")
+    )
+    requires_second_factor = models.BooleanField(_("requires a second factor"), default=False)
+
+    class Meta:
+        verbose_name = _("role policy")
+        verbose_name_plural = _("role policies")
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return str(self.role)
+
+
+class SignInSession(AbstractBaseSession):
+    """A session that knows whose it is, so that it can be shown and ended.
+
+    Written by `storage_app.session_store`; the key of a session is as good as a password, so
+    pages name a session by its `handle`.
+    """
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.CASCADE,
+        null=True,
+        related_name="sign_in_sessions",
+        verbose_name=_("user"),
+    )
+    address = models.GenericIPAddressField(_("from"), null=True)
+    user_agent = models.CharField(_("browser"), max_length=200, blank=True)
+    signed_in_at = models.DateTimeField(_("signed in at"), null=True)
+    seen_at = models.DateTimeField(_("last seen at"), auto_now=True)
+
+    class Meta(AbstractBaseSession.Meta):
+        verbose_name = _("session")  # type: ignore[assignment]
+        verbose_name_plural = _("sessions")  # type: ignore[assignment]
+        db_table = "platform_session"
+        default_permissions = ()
+
+    @property
+    def handle(self) -> str:
+        return sha256(self.session_key.encode()).hexdigest()[:16]

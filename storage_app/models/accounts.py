@@ -10,6 +10,14 @@ from storage_app.contract import rules, types
 from storage_app.models.audited import AuditedModel, KeptModel
 from storage_app.models.fields import CollatedCharField
 
+SHOWN_DIGITS = 4
+
+
+def masked(number: str) -> str:
+    """Return an account number of which the last digits are left: ****9728-paper."""
+    digits, dash, twin = number.partition("-")
+    return f"{'*' * SHOWN_DIGITS}{digits[-SHOWN_DIGITS:]}{dash}{twin}"
+
 
 class AccountStatus(models.TextChoices):
     ACTIVE = types.AccountStatus.ACTIVE.value, _("Active")
@@ -80,7 +88,10 @@ class Account(KeptModel):
         verbose_name_plural = _("accounts")
         ordering = ("account_id",)
         default_permissions = ("add", "change", "view")
-        permissions = (("execute_trade", _("Can record trades and move positions")),)
+        permissions = (
+            ("execute_trade", _("Can record trades and move positions")),
+            ("view_account_number", _("Can see whole account numbers")),
+        )
         constraints = (
             models.CheckConstraint(
                 condition=models.Q(initial_capital__gt=0), name="account_initial_capital_positive"
@@ -88,7 +99,8 @@ class Account(KeptModel):
         )
 
     def __str__(self) -> str:
-        return f"{self.account_name} ({self.account_id})"
+        # Everybody may read this; pages write the number whole for those who may see it.
+        return f"{self.account_name} ({masked(self.account_id)})"
 
     @property
     def audit_key(self) -> str:

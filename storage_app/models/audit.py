@@ -16,6 +16,8 @@ class AuditAction(models.TextChoices):
     IMPORT = "import", _("Imported")
     REPAIR = "repair", _("Repaired")
     LOGIN = "login", _("Signed in")
+    APPROVE = "approve", _("Approved")
+    REJECT = "reject", _("Rejected")
 
 
 class AuditEntry(WrittenOnceModel):

@@ -3,6 +3,7 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from storage_app.models.accounts import masked
 from storage_app.models.audited import KeptModel
 
 
@@ -50,7 +51,7 @@ class TradeConflict(KeptModel):
         default_permissions = ("view", "change")
 
     def __str__(self) -> str:
-        return f"{self.account_id} {self.trade_date} {self.code}"
+        return f"{masked(self.account_id)} {self.trade_date} {self.code}"
 
     @property
     def is_resolved(self) -> bool:

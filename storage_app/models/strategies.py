@@ -61,6 +61,11 @@ class Strategy(KeptModel):
         related_name="+",
         verbose_name=_("active parameter version"),
     )
+    needs_approval = models.BooleanField(
+        _("approval by a second person"),
+        default=False,
+        help_text=_("A saved version waits until somebody other than its author approves it."),
+    )
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
     updated_at = models.DateTimeField(_("updated at"), auto_now=True)
 
@@ -69,6 +74,7 @@ class Strategy(KeptModel):
         verbose_name_plural = _("strategies")
         ordering = ("strategy_name",)
         default_permissions = ("add", "change", "view")
+        permissions = (("govern_strategy", "Can require or lift approval by a second person"),)
 
     def __str__(self) -> str:
         return self.strategy_name
@@ -99,6 +105,8 @@ class ParamVersion(WrittenOnceModel):
         _("saved by"), max_length=150, help_text=_("User name, or trader@HOST for a program.")
     )
     created_at = models.DateTimeField(_("saved at"), auto_now_add=True)
+    # What the strategy asked for when the version was saved; lifting it later frees no version.
+    needs_approval = models.BooleanField(_("needs approval"), default=False, editable=False)
 
     class Meta:
         verbose_name = _("parameter version")
@@ -113,3 +121,38 @@ class ParamVersion(WrittenOnceModel):
 
     def __str__(self) -> str:
         return f"{self.strategy} v{self.version}"
+
+
+class DecisionOutcome(models.TextChoices):
+    APPROVED = "approved", _("Approved")
+    REJECTED = "rejected", _("Rejected")
+
+
+class ParamDecision(WrittenOnceModel):
+    """What a second person decided about a version that needed it; one decision, for good."""
+
+    version = models.OneToOneField(
+        ParamVersion,
+        on_delete=models.PROTECT,
+        related_name="decision",
+        verbose_name=_("parameter version"),
+    )
+    outcome = models.CharField(_("outcome"), max_length=10, choices=DecisionOutcome)
+    decided_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        related_name="+",
+        verbose_name=_("user"),
+    )
+    actor = models.CharField(_("decided by"), max_length=150)
+    reason = models.CharField(_("reason"), max_length=200)
+    decided_at = models.DateTimeField(_("decided at"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("parameter decision")
+        verbose_name_plural = _("parameter decisions")
+        default_permissions = ("add",)
+
+    def __str__(self) -> str:
+        return f"{self.version}: {self.outcome}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, tzinfo
 from decimal import Decimal
 from typing import Any
 
@@ -136,5 +136,7 @@ def _plain(value: Any) -> Any:
             return value.isoformat()
         case Decimal():
             return f"{value:f}"
+        case tzinfo():
+            return str(value)
         case _:
             return value

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
-from django.db.models import FilteredRelation, Max, Q, QuerySet
+from django.db.models import FilteredRelation, Q, QuerySet
 
 from storage_app.contract import parameters, rules
 from storage_app.contract.errors import Conflict, InvalidInput, NotFound
 from storage_app.contract.parameters import Comparison
 from storage_app.contract.rules import StrategyStatus
 from storage_app.models import AuditAction, ParamVersion, Strategy
-from storage_app.services import access, audit
+from storage_app.services import access, approvals, audit
 from storage_app.services.actors import Actor
 from storage_app.services.signals import announce
 
+logger = logging.getLogger(__name__)
+
 BOOK = "strategies"
+
+
+class Overtaken(Conflict):
+    """Somebody saved a version while another was being written."""
+
+    def __init__(self, by: str, version: int) -> None:
+        self.by, self.version = by, version
+        super().__init__(f"{by} has saved version {version} meanwhile; compare and save again")
 
 
 def create(
@@ -28,18 +40,22 @@ def create(
     version: str,
     description: str = "",
     reason: str = "",
+    *,
+    needs_approval: bool = False,
 ) -> Strategy:
     """Add a strategy, in testing; Conflict when its name or code is taken."""
     access.require(actor.user, "storage_app.add_strategy")
+    if needs_approval:
+        _require_governor(actor)
     new = rules.new_strategy(strategy_name, strategy_code, strategy_type, version, description)
     with transaction.atomic():
-        strategy = _insert(new)
+        strategy = _insert(new, needs_approval=needs_approval)
         audit.created(actor, strategy, reason)
         announce(BOOK, strategy.strategy_name)
     return strategy
 
 
-def _insert(new: rules.NewStrategy) -> Strategy:
+def _insert(new: rules.NewStrategy, *, needs_approval: bool) -> Strategy:
     try:
         with transaction.atomic():
             return Strategy.objects.create(
@@ -48,6 +64,7 @@ def _insert(new: rules.NewStrategy) -> Strategy:
                 strategy_type=new.strategy_type.value,
                 version=new.version,
                 description=new.description,
+                needs_approval=needs_approval,
             )
     except IntegrityError as exc:
         for field in ("strategy_name", "strategy_code"):
@@ -72,21 +89,34 @@ def _one(strategies: QuerySet[Strategy], strategy_name: str) -> Strategy:
     return strategy
 
 
+def _parse_flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidInput(f"needs_approval must be True or False, not {value!r}")
+    return value
+
+
 _EDITABLE: Mapping[str, Callable[[Any], Any]] = {
     "strategy_type": lambda value: rules.parse_strategy_type(value).value,
     "version": rules.parse_program_version,
     "description": rules.parse_description,
+    "needs_approval": _parse_flag,
 }
 
 
 def update(actor: Actor, strategy_name: str, changes: Mapping[str, Any], reason: str) -> Strategy:
-    """Change strategy_type, version or description; name and code stand in trades and files."""
+    """Change strategy_type, version, description or needs_approval.
+
+    Name and code stay, since they stand in trades and files. Whether a second person must
+    approve is for people who may govern strategies, never for a program.
+    """
     access.require(actor.user, "storage_app.change_strategy")
     unknown = sorted(changes.keys() - _EDITABLE.keys())
     if unknown:
         raise InvalidInput(f"{', '.join(unknown)} of a strategy cannot be edited")
     parsed = {name: _EDITABLE[name](value) for name, value in changes.items()}
     reason = rules.parse_reason(reason)
+    if "needs_approval" in parsed:
+        _require_governor(actor)
     with transaction.atomic():
         strategy = _lock(strategy_name)
         with audit.changing(actor, strategy, reason):
@@ -95,6 +125,12 @@ def update(actor: Actor, strategy_name: str, changes: Mapping[str, Any], reason:
             strategy.save()
         announce(BOOK, strategy_name)
     return strategy
+
+
+def _require_governor(actor: Actor) -> None:
+    if actor.user is None:
+        raise PermissionDenied("a person must require or lift approval, not a program")
+    access.require(actor.user, "storage_app.govern_strategy")
 
 
 def set_status(actor: Actor, strategy_name: str, status: str, reason: str) -> Strategy:
@@ -112,35 +148,79 @@ def set_status(actor: Actor, strategy_name: str, status: str, reason: str) -> St
 
 
 def save_params(
-    actor: Actor, strategy_name: str, params: Mapping[str, Any], remark: str = ""
+    actor: Actor,
+    strategy_name: str,
+    params: Mapping[str, Any],
+    remark: str = "",
+    *,
+    based_on: int | None = None,
 ) -> ParamVersion:
-    """Store the whole set as the next version and make it the active one."""
+    """Store the whole set as the next version and make it the active one.
+
+    Where the strategy asks for a second person, the version waits for `approvals.decide` and
+    the active one stays. `based_on` is the newest version (0: none) that the author had seen;
+    Conflict when somebody has saved another since.
+    """
     access.require(actor.user, "storage_app.add_paramversion")
     normalised = parameters.normalise(params)
     remark = rules.parse_remark(remark)
     with transaction.atomic():
         strategy = _lock(strategy_name)
+        latest = strategy.versions.order_by("-version").first()
+        _check_unmoved(strategy, latest, based_on)
         before = _active(strategy)
-        strategy.active_version = saved = _append(actor, strategy, normalised.params, remark)
-        strategy.save(update_fields=["active_version", "updated_at"])
-        audit.record(
-            actor,
-            AuditAction.CREATE,
-            saved,
-            before=before,
-            after=_active(strategy),
-            reason=remark,
-        )
+        saved = _append(actor, strategy, latest, normalised.params, remark)
+        after = {"active_version": saved.version, "params": saved.params}
+        if saved.needs_approval:
+            before = {}
+            after = {"version": saved.version, "params": saved.params, "needs_approval": True}
+        else:
+            strategy.active_version = saved
+            strategy.save(update_fields=["active_version", "updated_at"])
+        audit.record(actor, AuditAction.CREATE, saved, before=before, after=after, reason=remark)
         announce(BOOK, strategy.strategy_name)
     parameters.log_conversions(strategy_name, saved.version, normalised)
+    if saved.needs_approval:
+        logger.info("%s waits for the approval of a second person", saved)
     return saved
 
 
-def _append(actor: Actor, strategy: Strategy, params: dict[str, Any], remark: str) -> ParamVersion:
-    latest = strategy.versions.aggregate(latest=Max("version"))["latest"] or 0
+def save_if_changed(
+    actor: Actor,
+    strategy_name: str,
+    params: Mapping[str, Any],
+    remark: str = "",
+    *,
+    based_on: int | None = None,
+) -> ParamVersion | None:
+    """Do `save_params`, or nothing (None) where the newest usable set is this one already."""
+    access.require(actor.user, "storage_app.add_paramversion")
+    wanted = parameters.normalise(params).params
+    with transaction.atomic():
+        strategy = _lock(strategy_name)
+        current = strategy.active_version
+        if current is not None and not parameters.compare(current.params, wanted).pairs():
+            return None
+        return save_params(actor, strategy_name, wanted, remark, based_on=based_on)
+
+
+def _check_unmoved(strategy: Strategy, latest: ParamVersion | None, based_on: int | None) -> None:
+    newest = latest.version if latest else 0
+    if latest is not None and based_on is not None and based_on != newest:
+        raise Overtaken(latest.actor, newest)
+
+
+def _append(
+    actor: Actor,
+    strategy: Strategy,
+    latest: ParamVersion | None,
+    params: dict[str, Any],
+    remark: str,
+) -> ParamVersion:
     return ParamVersion.objects.create(
         strategy=strategy,
-        version=latest + 1,
+        version=(latest.version if latest else 0) + 1,
+        needs_approval=strategy.needs_approval,
         params=params,
         remark=remark,
         created_by=actor.user,
@@ -156,13 +236,17 @@ def _active(strategy: Strategy) -> dict[str, Any]:
 
 
 def activate(actor: Actor, strategy_name: str, version: int, reason: str = "") -> ParamVersion:
-    """Make a version the active one, an older one to roll back; the versions stay as they are."""
+    """Make a version the active one, an older one to roll back; the versions stay as they are.
+
+    Conflict for one that waits for a second person or was rejected by one.
+    """
     access.require(actor.user, "storage_app.change_strategy")
     with transaction.atomic():
         strategy = _lock(strategy_name)
         wanted = strategy.versions.filter(version=version).first()
         if wanted is None:
             raise NotFound(rules.describe_unknown_version(strategy_name, version))
+        approvals.check_usable(wanted)
         with audit.changing(actor, strategy, reason, AuditAction.ACTIVATE):
             strategy.active_version = wanted
             strategy.save(update_fields=["active_version", "updated_at"])

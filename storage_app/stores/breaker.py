@@ -48,6 +48,7 @@ class Breaker:
         self._users = 0
         self._refused = 0
         self._outage: _Outage | None = None
+        self._found_well_at = float("-inf")
         self._listeners: list[Callable[[], None]] = []
         self.after_fork()
         renew_after_fork(self)
@@ -67,10 +68,11 @@ class Breaker:
     def call(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """Return what the function returns; Unavailable at once during an outage."""
         self.check()
+        asked_at = time.monotonic()
         try:
             return function(*args, **kwargs)
         except Unavailable as exc:
-            self.trip(exc.reason or str(exc))
+            self.trip(exc.reason or str(exc), asked_at=asked_at)
             raise
 
     def check(self) -> None:
@@ -79,11 +81,17 @@ class Breaker:
             self._refused += 1
             raise Unavailable(self.name, f"down since {outage.since:%H:%M:%S}: {outage.reason}")
 
-    def trip(self, reason: str, *, log: bool = True) -> None:
-        """Open the breaker; an outage is announced once, to the log by `log=False` not at all."""
+    def trip(self, reason: str, *, asked_at: float | None = None, log: bool = True) -> None:
+        """Open the breaker; an outage is announced once, to the log by `log=False` not at all.
+
+        `asked_at` (monotonic) is when the call began that failed: one that began before the
+        server was found well tells of an outage that is over.
+        """
         with self._lock:
             # Without users nobody would probe, and so close it.
             if self._outage is not None or not self._users:
+                return
+            if asked_at is not None and asked_at < self._found_well_at:
                 return
             self._refused = 0
             self._outage = _Outage(clock.now(), time.monotonic(), reason)
@@ -99,7 +107,25 @@ class Breaker:
         except Unavailable as exc:
             logger.debug("%s is still down: %s", self.name, exc.reason)
         else:
-            self._restore()
+            self.found_well()
+
+    def found_well(self) -> None:
+        """Close the breaker: whoever asked the server just now had an answer."""
+        with self._lock:
+            self._found_well_at = time.monotonic()
+            outage, self._outage = self._outage, None
+            listeners = list(self._listeners)
+        if outage is not None:
+            seconds = time.monotonic() - outage.started
+            logger.info(
+                "%s is back after %.1f s; %d calls were refused meanwhile",
+                self.name,
+                seconds,
+                self._refused,
+            )
+            outages.ended(self.name)
+            for listener in listeners:
+                listener()
 
     def probe_when_due(self) -> None:
         outage = self._outage
@@ -134,22 +160,6 @@ class Breaker:
 
     def after_fork(self) -> None:
         self._lock = threading.Lock()
-
-    def _restore(self) -> None:
-        with self._lock:
-            outage, self._outage = self._outage, None
-            listeners = list(self._listeners)
-        if outage is not None:
-            seconds = time.monotonic() - outage.started
-            logger.info(
-                "%s is back after %.1f s; %d calls were refused meanwhile",
-                self.name,
-                seconds,
-                self._refused,
-            )
-            outages.ended(self.name)
-            for listener in listeners:
-                listener()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from storage_app.contract import arguments as parse
-from storage_app.contract.errors import InvalidInput
 from storage_app.contract.roles import (
     AccountBook,
     KlineStore,
@@ -33,12 +32,6 @@ def _positions(states: Mapping[str, PositionState]) -> dict[str, PositionState]:
     return {parse.parse_code(code): state for code, state in states.items()}
 
 
-def _trade_id(value: str) -> str:
-    if not isinstance(value, str) or not value:
-        raise InvalidInput("a fill needs its trade_id, or a repeated callback would count twice")
-    return value
-
-
 # By parameter name; `method.parameter` wins where one name means two things.
 PARSERS: dict[type, dict[str, Parser]] = {
     PositionStore: {
@@ -54,7 +47,7 @@ PARSERS: dict[type, dict[str, Parser]] = {
         "side": parse.parse_choice(Side),
         "timestamp": parse.parse_timestamp,
         "trade_date": parse.parse_date,
-        "trade_id": _trade_id,
+        "trade_id": parse.parse_trade_id,
         "volume": parse.parse_volume,
     },
     TradeLedger: {

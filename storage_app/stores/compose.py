@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Protocol, cast
 
 from django.utils.module_loading import import_string
 
-from storage_app.contract.errors import InvalidInput
+from storage_app.contract.errors import InvalidInput, Unsupported
 from storage_app.contract.roles import (
     ROLES,
     AccountBook,
@@ -20,12 +21,14 @@ from storage_app.contract.roles import (
     TradeLedger,
     role_methods,
 )
+from storage_app.contract.types import FillOutcome
 from storage_app.stores import outages
 from storage_app.stores.absent import Absent
 from storage_app.stores.breaker import BreakerState
 from storage_app.stores.checked import checked
 from storage_app.stores.fallback import Mirrored, Switches
-from storage_app.stores.outbox import Hold, open_outbox
+from storage_app.stores.fills import FillLog, JournalSource, OutboxSource, new_fill
+from storage_app.stores.outbox import Hold, Outbox, open_outbox
 from storage_app.stores.pinging import ask
 from storage_app.stores.setup import Options, prepare
 from storage_app.stores.slow import watched
@@ -39,6 +42,8 @@ OPENING_DEADLINE = 0.6
 OWED_PATIENCE = 5.0
 _OWED_BY: dict[str, type] = {
     "positions": PositionStore,
+    "position conflict": PositionStore,
+    "fills": PositionStore,
     "trades": TradeLedger,
     "trade conflict": AccountBook,
     "capital": AccountBook,
@@ -92,18 +97,31 @@ class ComposedStore:
     """A DataStore made of one backend per role; its methods are those of the roles."""
 
     def __init__(
-        self, mode: str, backends: Mapping[type, Backend], hold: Hold | None = None
+        self,
+        mode: str,
+        backends: Mapping[type, Backend],
+        hold: Hold | None = None,
+        fills: FillLog | None = None,
     ) -> None:
         self.mode = mode
+        self._fills = fills
         self._backends = backends
         self._hold = hold
         for role in ROLES:
             for name in role_methods(role):
                 setattr(self, name, self._bind(role, name))
 
+    def record_fill(self, *args: Any, **kwargs: Any) -> FillOutcome:
+        if self._fills is None:
+            raise Unsupported(f"mode {self.mode} has not all that a fill moves; use file or hybrid")
+        return self._fills.record(new_fill(*args, **kwargs))
+
     def health_check(self) -> dict[str, str]:
         components = {backend.component: backend for backend in self._backends.values()}
         health = check_health(components)
+        for backend in self._backends.values():
+            if isinstance(backend, Mirrored) and health[backend.component] == "ok":
+                backend.breaker.found_well()
         if self._hold is not None:
             outages.settle(self._hold.outbox.journal.directory, health)
         for name, kinds in self.owed_by_component().items():
@@ -116,6 +134,7 @@ class ComposedStore:
         if self._hold is None:
             return {}
         counts = self._hold.outbox.counts()
+        counts |= outages.stopped(self._hold.outbox.journal.directory)
         return {kind: {"count": count, "age": age} for kind, (count, age) in counts.items()}
 
     def owed_by_component(self) -> dict[str, dict[str, dict[str, float]]]:
@@ -125,7 +144,14 @@ class ComposedStore:
             found.setdefault(self._backends[_OWED_BY[kind]].component, {})[kind] = one
         return found
 
+    @property
+    def positions(self) -> Backend:
+        """The backend that plays the positions, for what is no part of the contract."""
+        return self._backends[PositionStore]
+
     def close(self) -> None:
+        if self._fills is not None:
+            self._fills.close()
         hold, self._hold = self._hold, None
         if hold is not None:
             hold.close()
@@ -156,7 +182,28 @@ def create_data_store(
     backends = {role: _build(path, options) for role, path in MODES[options.mode].items()}
     if options.mode == "hybrid":
         return cast("DataStore", _mirror(backends, options))
-    return cast("DataStore", ComposedStore(options.mode, backends))
+    fills = None
+    if options.mode == "file":
+        fills = _fill_log(JournalSource(options.data_dir / "fills"), backends, None)
+    return cast("DataStore", ComposedStore(options.mode, backends, fills=fills))
+
+
+def _fill_log(
+    source: JournalSource | OutboxSource, backends: Mapping[type, Any], outbox: Outbox | None
+) -> FillLog:
+    """Return the log of fills over three roles, with nothing left to do that can be done."""
+    fills = FillLog(source, backends, outbox)
+    fills.finish()
+    return fills
+
+
+def open_platform_store(data_dir: Path | None = None) -> DataStore:
+    """Return a store in hybrid mode for the admin, the jobs and commands, which never takes the
+    lease of a book: that is for the hosts that trade."""
+    config: dict[str, Any] = {"claim_books": False}
+    if data_dir is not None:
+        config["data_dir"] = data_dir
+    return create_data_store("hybrid", config)
 
 
 def _mirror(primaries: Mapping[type, Backend], options: Options) -> ComposedStore:
@@ -165,7 +212,7 @@ def _mirror(primaries: Mapping[type, Backend], options: Options) -> ComposedStor
     from storage_app.stores import mirror
 
     hold = open_outbox(options.data_dir / "journal")
-    switches = Switches(options.dual_write, options.auto_fallback)
+    switches = Switches(options.dual_write, options.auto_fallback, options.claims)
     backends = dict(primaries)
     for role in mirror.ROLES:
         if primaries[role].component == "sqlite":
@@ -176,8 +223,9 @@ def _mirror(primaries: Mapping[type, Backend], options: Options) -> ComposedStor
         backends[role] = mirror.mirrored(role, primaries[role], files, hold.outbox, switches)
     mirrored = [one for one in backends.values() if isinstance(one, Mirrored)]
     _find_what_is_down({one.component: one for one in mirrored})
+    fills = _fill_log(OutboxSource(hold.outbox), backends, hold.outbox)
     hold.outbox.wake()
-    return ComposedStore(options.mode, backends, hold)
+    return ComposedStore(options.mode, backends, hold, fills)
 
 
 def _build(dotted_path: str, options: Options) -> Backend:
@@ -193,15 +241,20 @@ def check_health(components: Mapping[str, Backend]) -> dict[str, str]:
 
 
 def _find_what_is_down(servers: Mapping[str, Mirrored[Any, Any]]) -> None:
-    """Open the breakers before the first call has to, and tell the log in one line."""
-    unknown = {name: one for name, one in servers.items() if not one.breaker.is_open}
-    answers = ask({name: one.ping for name, one in unknown.items()}, OPENING_DEADLINE)
+    """Open the breakers before the first call has to, and tell the log in one line.
+
+    Those that are open already are asked as well: what another store of this process met may be
+    over, and whoever begins now need not wait for the next probe.
+    """
+    answers = ask({name: one.ping for name, one in servers.items()}, OPENING_DEADLINE)
     for name, reason in answers.items():
         if reason:
             servers[name].breaker.trip(reason, log=False)
-    down = {name: state.reason for name, state in _open_breakers(servers).items()}
+        else:
+            servers[name].breaker.found_well()
     # One that is merely slow is left to the first call, which may have more time.
-    down |= dict.fromkeys(unknown.keys() - answers.keys(), "no answer")
+    down = dict.fromkeys(servers.keys() - answers.keys(), "no answer")
+    down |= {name: state.reason for name, state in _open_breakers(servers).items()}
     if down:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in sorted(down.items()))
         logger.warning("Begun without %s of %s servers: %s", len(down), len(servers), reasons)

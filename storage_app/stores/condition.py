@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from storage_app.contract.roles import DataStore
 from storage_app.stores import outages
 from storage_app.stores.compose import ComposedStore
 from storage_app.stores.outages import Owed
+
+_PAUSE: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,19 @@ def conditions(store: DataStore, data_dir: Path) -> dict[str, Condition]:
         since, reason = (outage.since, outage.reason) if outage else (None, "")
         found[name] = Condition(state, since, reason, owed.get(name, {}))
     return found
+
+
+def wait_until_well(store: DataStore, seconds: float) -> bool:
+    """Wait for servers that are slow to answer, as they are right after their start.
+
+    For work that nobody waits for, unlike a trading thread's; False if one stays down.
+    """
+    deadline = time.monotonic() + seconds
+    while "down" in store.health_check().values():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_PAUSE)
+    return True
 
 
 def _owed(store: DataStore) -> dict[str, dict[str, Owed]]:

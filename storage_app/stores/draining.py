@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from storage_app.stores import outages
-from storage_app.stores.compose import create_data_store
+from storage_app.stores.compose import open_platform_store
 from storage_app.stores.outages import Owed
 from storage_app.stores.outbox import Outbox, open_outbox
 
@@ -30,7 +30,7 @@ def drain(data_dir: Path, timeout: float) -> dict[str, Owed]:
 
 def _drain(data_dir: Path, timeout: float) -> None:
     deadline = time.monotonic() + timeout
-    store = create_data_store("hybrid", {"data_dir": data_dir})
+    store = open_platform_store(data_dir)
     hold = open_outbox(data_dir / "journal")
     try:
         before = _count(hold.outbox)

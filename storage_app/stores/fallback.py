@@ -30,15 +30,22 @@ MirrorT = TypeVar("MirrorT", bound=Part)
 
 @dataclass(frozen=True, slots=True)
 class Switches:
-    """`dual_write`: keep the mirror; `auto_fallback`: let it answer while the server is down."""
+    """`dual_write`: keep the mirror; `auto_fallback`: let it answer while the server is down;
+    `claims`: take the lease of books that nobody holds."""
 
     dual_write: bool = True
     auto_fallback: bool = True
+    claims: bool = True
 
     @property
     def may_fall_back(self) -> bool:
         # A mirror that is not kept would serve old values.
         return self.dual_write and self.auto_fallback
+
+    @property
+    def may_claim(self) -> bool:
+        # A lease is for a host that can go on without the server.
+        return self.claims and self.may_fall_back
 
 
 class Mirrored(Generic[PrimaryT, MirrorT]):

@@ -127,6 +127,19 @@ class Journal:
     def tail(self) -> Tail:
         return Tail(self.directory)
 
+    def since(self, moment: float) -> list[Entry]:
+        """Return the entries of the host since a moment, in seconds since 1970, oldest first."""
+        entries: list[Entry] = []
+        with refusing(self.directory):
+            for path in _segments_in(self.directory):
+                try:
+                    if path.stat().st_mtime >= moment:
+                        frames, _damage = Cursor(path).read()
+                        entries += [_entry(one) for one in frames if one.stamp >= moment * 1e9]
+                except FileNotFoundError:
+                    continue
+        return sorted(entries, key=_by_stamp)
+
     def mark(self, entries: Iterable[Entry], reader: int, *, sync: bool = False) -> None:
         """Note that the work of a reader is done; a mark that is lost repeats the work.
 

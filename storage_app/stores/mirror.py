@@ -10,6 +10,11 @@ ENABLE_DUAL_WRITE and ENABLE_AUTO_FALLBACK decide what the files are for:
                           server is down. Writes that are journalled are acknowledged.
 
 The journal is no mirror: with any setting a trade is acknowledged when it is in the journal.
+Positions are read before they change, so without fallback their writes raise Unavailable, too.
+
+CLAIM_BOOKS says whether a store takes the lease of books of positions that nobody holds: the host
+that holds it may change the book while Redis is down. It is off for the admin, jobs and commands,
+and has no meaning without fallback.
 """
 
 from __future__ import annotations

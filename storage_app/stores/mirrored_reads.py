@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, ClassVar, Final
 
@@ -113,6 +114,8 @@ class _Book(MirroredReads[PrimaryT, MirrorT]):
         self, primary: PrimaryT, mirror: MirrorT, outbox: Outbox, switches: Switches
     ) -> None:
         super().__init__(primary, mirror, outbox, switches)
+        # The database was gone before the snapshot had a change.
+        self.is_behind = False
         if switches.dual_write:
             outbox.every(SNAPSHOT_SECONDS, f"snapshot of {self.book}", self.refresh)
             uid = f"{outbox.journal.directory} {self.book}"
@@ -136,7 +139,9 @@ class _Book(MirroredReads[PrimaryT, MirrorT]):
 
     def _on_change(self, book: str, **_: object) -> None:
         if book == self.book:
+            self.is_behind = True
             self.refresh()
+            self.is_behind = False
 
 
 class MirroredStrategies(_Book[OrmStrategies, FileStrategies]):
@@ -156,6 +161,24 @@ class MirroredStrategies(_Book[OrmStrategies, FileStrategies]):
 
     def has_snapshot(self) -> bool:
         return self.mirror.exists()
+
+    def save_strategy_params(
+        self, strategy_name: str, params: Mapping[str, Any], remark: str = ""
+    ) -> int:
+        save = self._writing("save_strategy_params")
+        version = int(save(strategy_name, params, remark))
+        self._note(self.mirror.add_version, strategy_name, version, params, remark)
+        return version
+
+    def activate_strategy_params(self, strategy_name: str, version: int) -> None:
+        self._writing("activate_strategy_params")(strategy_name, version)
+        self._note(self.mirror.activate_strategy_params, strategy_name, version)
+
+    def _note(self, change: Callable[..., None], *args: Any) -> None:
+        """Do in the snapshot what was acknowledged and cannot be read from the database now."""
+        if self.is_behind:
+            with suppress(NotFound):
+                change(*args)
 
 
 class MirroredAccounts(_Book[OrmAccounts, FileAccounts]):
@@ -192,8 +215,28 @@ class MirroredAccounts(_Book[OrmAccounts, FileAccounts]):
         except Unavailable:
             if self.switches.may_fall_back and self.read_mirror("get_account", account_id) is None:
                 raise
-            body = [account_id, *map(str, figures), at.isoformat()]
-            self.outbox.append(CAPITAL, body, marks=(False, not self.switches.dual_write))
+            self._note(account_id, figures, at, is_there=False)
+        else:
+            # The database may be gone before the snapshot has it.
+            if self.switches.dual_write:
+                self._note(account_id, figures, at, is_there=True)
+
+    def record_capital(
+        self,
+        account_id: str,
+        current_capital: Money,
+        total_assets: Money,
+        position_value: Money,
+        at: datetime,
+    ) -> None:
+        """Journal the capital of a moment, which the background brings where it belongs."""
+        self._note(account_id, (current_capital, total_assets, position_value), at, is_there=False)
+
+    def _note(
+        self, account_id: str, figures: tuple[Money, ...], at: datetime, *, is_there: bool
+    ) -> None:
+        body = [account_id, *map(str, figures), at.isoformat()]
+        self.outbox.append(CAPITAL, body, marks=(is_there, not self.switches.dual_write))
 
     def prefers_mirror(self) -> bool:
         """Tell whether capital is owed: until it is there, the database shows the old one."""
@@ -216,7 +259,9 @@ class MirroredAccounts(_Book[OrmAccounts, FileAccounts]):
 
     def _mirror(self, entries: list[Entry]) -> Iterator[list[Entry]]:
         for entry in entries:
-            self._record(self.mirror.record_capital, entry)
+            # What the database has comes with the snapshot, too, and perhaps with its account.
+            if not entry.marks[PRIMARY] or self.mirror.get_account(entry.body[0]) is not None:
+                self._record(self.mirror.record_capital, entry)
             yield [entry]
 
     def _record(self, record: Callable[..., None], entry: Entry) -> None:

@@ -72,6 +72,12 @@ class MirroredTrades(Mirrored[ClickHouseTrades, FileTrades], TradeLedger):
     def _record(self, trade: Trade) -> None:
         self._journal([trade_rows.normalised(trade)])
 
+    def find_trade(self, trade: Trade) -> Trade | None:
+        """Return what is recorded under the uid of a recent trade."""
+        self.outbox.look()
+        with self._recent.writing:
+            return self._recent.find([trade], kept_since(clock.today())).get(trade.trade_uid)
+
     def _journal(self, wanted: list[Trade]) -> WriteCount:
         with self._recent.writing:
             stored = self._recent.find(wanted, kept_since(clock.today()))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -45,18 +46,38 @@ def _renew_connection() -> None:
         return
     # Django does so between web requests; a trading program has none.
     connection.close_if_unusable_or_obsolete()
+    _drop_if_silent()
     if connection.connection is None and connection.vendor == "mysql":
         _probe(connection.settings_dict["HOST"], int(connection.settings_dict["PORT"] or 3306))
 
 
+def _drop_if_silent() -> None:
+    """Check the connection as Django would, but go no further when a timeout was spent on it."""
+    if connection.connection is None or connection.vendor != "mysql":
+        return
+    started = time.monotonic()
+    if not connection.is_usable():
+        connection.close()
+        if time.monotonic() - started > PROBE_TIMEOUT:
+            raise Unavailable("mysql", "no answer in time")
+    connection.health_check_done = True  # type: ignore[attr-defined]
+
+
 def _probe(host: str, port: int) -> None:
-    """Find out soon whether anybody listens, since the driver counts in whole seconds."""
+    """Find out soon whether anybody answers, since the driver counts in whole seconds.
+
+    The server speaks first. One that is silent or slow would cost a timeout for each of the
+    steps of signing in.
+    """
     if host.startswith("/"):
         return
     try:
-        socket.create_connection((host, port), PROBE_TIMEOUT).close()
+        with socket.create_connection((host, port), PROBE_TIMEOUT) as connected:
+            greeting = connected.recv(1)
     except OSError as exc:
         raise Unavailable("mysql", f"{host}:{port}: {exc}") from exc
+    if not greeting:
+        raise Unavailable("mysql", f"{host}:{port}: it hangs up")
 
 
 class _Relational:

@@ -21,6 +21,7 @@ from django.utils.translation import gettext_lazy as _
 
 from storage_app import alerts
 from storage_app.contract.errors import Unavailable
+from storage_app.stores import position_conflicts
 from storage_app.stores.file.documents import make_directory
 from storage_app.stores.journal import PRIMARY
 from storage_app.stores.journal_segments import SUFFIX, Cursor, refusing
@@ -80,7 +81,13 @@ def owed(directory: Path) -> dict[str, Owed]:
         if not one.marks[PRIMARY]:
             before = counts.get(one.kind, Owed(0, 0.0))
             counts[one.kind] = Owed(before.count + 1, max(before.age, now - one.stamp / 1e9))
-    return counts
+    return counts | {kind: Owed(count, age) for kind, (count, age) in stopped(directory).items()}
+
+
+def stopped(directory: Path) -> dict[str, tuple[int, float]]:
+    """Return how many codes wait for a decision, and the age of the oldest, by the kind's name."""
+    found = position_conflicts.listed(directory)
+    return {position_conflicts.KIND: (len(found), max(one.age for one in found))} if found else {}
 
 
 def has_work(directory: Path) -> bool:

@@ -1,4 +1,5 @@
-"""Changes of positions as entries of the journal: the method and its checked arguments."""
+"""Positions in JSON: changes as entries of the journal, the method with its checked arguments;
+and whole copies of books."""
 
 from __future__ import annotations
 
@@ -7,29 +8,82 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from storage_app.contract.types import PositionFlag, PositionState
+from storage_app.contract.types import (
+    BookCopy,
+    BookMarks,
+    BookState,
+    PositionFlag,
+    PositionState,
+)
 
 KIND: Final = "positions"
+# The method of an entry that notes who holds the lease of a book.
+CLAIM: Final = "claim"
 
 
 def to_body(
-    book: str, marks: tuple[str, int] | None, method: str, arguments: Mapping[str, Any]
+    book: str,
+    marks: BookMarks | None,
+    method: str,
+    arguments: Mapping[str, Any],
+    *,
+    is_change: bool = True,
 ) -> list[Any]:
-    """Return an entry; `marks` are the generation and revision that the change led to in Redis,
-    None for a change that Redis does not have yet."""
+    """Return an entry; `marks` are those that the change led to in Redis, None for a change that
+    Redis does not have yet. `is_change=False`: Redis had its effect already."""
     plain = {name: _plain(value) for name, value in arguments.items()}
-    return [book, marks, method, plain]
+    return [book, None if marks is None else [*marks, is_change], method, plain]
+
+
+def marks_of(body: list[Any]) -> BookMarks | None:
+    return None if body[1] is None else BookMarks(*body[1][:3])
+
+
+def is_change(body: list[Any]) -> bool:
+    return body[1] is None or all(body[1][3:])
 
 
 def arguments_of(body: list[Any]) -> dict[str, Any]:
     return {name: _READERS.get(name, _same)(value) for name, value in body[3].items()}
 
 
+def to_list(state: PositionState | None) -> list[Any] | None:
+    if state is None:
+        return None
+    opened_on = state.opened_on and state.opened_on.isoformat()
+    prices = (state.max_price, state.min_price)
+    return [state.code, state.held_days, *prices, state.volume, opened_on, state.flag.value]
+
+
+def from_list(values: list[Any] | None) -> PositionState | None:
+    return None if values is None else _state(values)
+
+
+def to_document(copy: BookCopy) -> dict[str, Any]:
+    done = copy.state.increment_date
+    return {
+        "increment_date": done and done.isoformat(),
+        "positions": {code: to_list(state) for code, state in copy.state.positions.items()},
+        "applied": {identity: day.isoformat() for identity, day in copy.applied.items()},
+        "marks": list(copy.marks),
+        "lineage": dict(copy.lineage),
+        "whole": copy.whole,
+    }
+
+
+def from_document(document: dict[str, Any]) -> BookCopy:
+    return BookCopy(
+        BookState(_date(document["increment_date"]), _states(document["positions"])),
+        {key: date.fromisoformat(day) for key, day in document["applied"].items()},
+        BookMarks(*document["marks"]),
+        document["lineage"],
+        document["whole"],
+    )
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, PositionState):
-        opened_on = value.opened_on and value.opened_on.isoformat()
-        prices = (value.max_price, value.min_price)
-        return [value.code, value.held_days, *prices, value.volume, opened_on, value.flag.value]
+        return to_list(value)
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -48,12 +102,12 @@ def _date(value: str | None) -> date | None:
 
 
 def _states(value: dict[str, list[Any]]) -> dict[str, PositionState]:
-    states = {}
-    for key, (code, days, highest, lowest, volume, opened_on, flag) in value.items():
-        states[key] = PositionState(
-            code, days, highest, lowest, volume, _date(opened_on), PositionFlag(flag)
-        )
-    return states
+    return {key: _state(values) for key, values in value.items()}
+
+
+def _state(values: list[Any]) -> PositionState:
+    code, days, highest, lowest, volume, opened_on, flag = values
+    return PositionState(code, days, highest, lowest, volume, _date(opened_on), PositionFlag(flag))
 
 
 _READERS: Final[dict[str, Callable[[Any], Any]]] = {

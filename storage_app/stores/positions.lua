@@ -1,11 +1,14 @@
 -- Every change of a book of positions, each one atomic; mirrors contract/positions.py.
 --
--- KEYS[1] book: a hash of one entry per code and _rev, _gen, _inc_date
--- KEYS[2] applied fills: a sorted set of identities by the day they were applied, YYYYMMDD
--- ARGV    operation, then its arguments (the first nine are its parameters)
+-- KEYS[1] book: a hash of one entry per code and _rev, _gen, _lease, _was, _inc_date
+-- KEYS[2] applied fills and increments: a sorted set of identities by the day they were applied,
+--         YYYYMMDD
+-- ARGV    the host that takes the lease of a book that nobody holds, '' for none; operation; its
+--         arguments (the first nine are its parameters)
 -- An entry is days|max|min|volume|opened|flag: unknown is empty, prices are steps of 0.001
 -- yuan, dates ISO. Each operation reads and checks before it writes, as Redis rolls nothing back.
--- Answers start with the revision, which rises by one with each change.
+-- An operation returns the revision, which rises by one with each change, and its answer; the
+-- script puts in place of the revision {revision, revision before, generation, lease}.
 
 local book, fills = KEYS[1], KEYS[2]
 local CHUNK = 1000
@@ -40,9 +43,9 @@ local function whole(number)
     return string.format('%d', number)
 end
 
-local function in_chunks(command, values)
+local function in_chunks(command, key, values)
     for first = 1, #values, CHUNK do
-        redis.call(command, book, unpack(values, first, math.min(first + CHUNK - 1, #values)))
+        redis.call(command, key, unpack(values, first, math.min(first + CHUNK - 1, #values)))
     end
 end
 
@@ -58,7 +61,7 @@ end
 
 local function save(changes)
     if #changes == 0 then return revision() end
-    in_chunks('HSET', changes)
+    in_chunks('HSET', book, changes)
     return next_revision()
 end
 
@@ -128,21 +131,28 @@ local function after_fill(entry, side, volume, remaining, date)
     return entry
 end
 
+-- Adds before it removes: a server that is full refuses the first command only.
+local function note(identity, today, kept_since)
+    redis.call('ZADD', fills, today, identity)
+    redis.call('ZREMRANGEBYSCORE', fills, '-inf', '(' .. kept_since)
+end
+
 local operations = {}
 
 function operations.fill(code, side, volume, remaining, date, identity, today, kept_since)
     local entry, before = read(code)
-    redis.call('ZREMRANGEBYSCORE', fills, '-inf', '(' .. kept_since)
-    if redis.call('ZADD', fills, 'NX', today, identity) == 0 then
+    local applied = redis.call('ZSCORE', fills, identity)
+    if applied and tonumber(applied) >= tonumber(kept_since) then
         return {revision(), before, 0}
     end
+    note(identity, today, kept_since)
     local after = after_fill(entry, side, volume, remaining, date)
     local text = after and format(after)
     if after then redis.call('HSET', book, code, text) else redis.call('HDEL', book, code) end
     return {next_revision(), text or false, open_count()}
 end
 
-function operations.increment(date)
+function operations.increment(date, today, kept_since)
     local done = redis.call('HGET', book, '_inc_date')
     if done and done >= date then return {revision(), 0} end
     local changes = {'_inc_date', date}
@@ -154,12 +164,13 @@ function operations.increment(date)
             changes[#changes + 1] = format(entry)
         end
     end
+    note('increment|' .. date, today, kept_since)
     return {save(changes), 1}
 end
 
 function operations.widen()
     local held, changes = entries(), {}
-    for i = 2, #ARGV, 3 do
+    for i = 3, #ARGV, 3 do
         local text = held[ARGV[i]]
         if text and string.byte(text) ~= 124 then
             local days, max, min, rest = string.match(text, '^(%d+)|(%d*)|(%d*)(|.*)$')
@@ -205,7 +216,7 @@ end
 
 function operations.open()
     local changes, codes = {}, {}
-    for i = 2, #ARGV do
+    for i = 3, #ARGV do
         local entry = read(ARGV[i])
         if not entry or entry.days == '' then
             codes[#codes + 1] = ARGV[i]
@@ -223,15 +234,54 @@ function operations.replace(date)
     else
         gone = {'_inc_date'}
     end
-    for i = 3, #ARGV, 2 do
+    for i = 4, #ARGV, 2 do
         obsolete[ARGV[i]] = nil
         changes[#changes + 1] = ARGV[i]
         changes[#changes + 1] = ARGV[i + 1]
     end
     for code in pairs(obsolete) do gone[#gone + 1] = code end
-    in_chunks('HDEL', gone)
-    in_chunks('HSET', changes)
+    in_chunks('HDEL', book, gone)
+    in_chunks('HSET', book, changes)
     return {next_revision(), open_count()}
 end
 
-return operations[ARGV[1]](unpack(ARGV, 2, 10))
+function operations.claim(host)
+    local holder = redis.call('HGET', book, '_lease')
+    if holder == host then return {revision(), holder} end
+    redis.call('HSET', book, '_lease', host)
+    return {next_revision(), holder or ''}
+end
+
+-- Puts a copy in place of all there is, unless the book has moved on from what the caller saw.
+function operations.load(seen_generation, seen_revision, generation, number, lease, lineage, date,
+                         fields)
+    local found = redis.call('HGET', book, '_gen') or ''
+    if found ~= seen_generation or revision() ~= tonumber(seen_revision) then
+        return {revision(), 0}
+    end
+    local changes, applied = {'_gen', generation, '_rev', number}, {}
+    for name, value in pairs({_lease = lease, _was = lineage, _inc_date = date}) do
+        if value ~= '' then
+            changes[#changes + 1] = name
+            changes[#changes + 1] = value
+        end
+    end
+    local first_applied = 11 + tonumber(fields)
+    for i = 11, first_applied - 1 do changes[#changes + 1] = ARGV[i] end
+    for i = first_applied, #ARGV do applied[#applied + 1] = ARGV[i] end
+    redis.call('DEL', book, fills)
+    in_chunks('HSET', book, changes)
+    in_chunks('ZADD', fills, applied)
+    return {tonumber(number), 1}
+end
+
+local claimant, before = ARGV[1], revision()
+local answer = operations[ARGV[2]](unpack(ARGV, 3, 11))
+local after, marks = answer[1], redis.call('HMGET', book, '_gen', '_lease')
+if claimant ~= '' and after > 0 and not marks[2] then
+    redis.call('HSET', book, '_lease', claimant)
+    marks[2] = claimant
+    if after == before then after = next_revision() end
+end
+answer[1] = {after, before, marks[1] or '', marks[2] or ''}
+return answer

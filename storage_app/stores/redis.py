@@ -1,19 +1,19 @@
 """Positions in Redis: a hash per book, every change one Lua script, every read one command.
 
 Keys share a hash tag, so that a cluster keeps a book in one place:
-`sq:{55009728/test}` is the book, `sq:{55009728/test}:fills` its applied fills; `sq:books` lists
-the books. `positions.lua` describes the fields.
+`sq:{55009728/test}` is the book, `sq:{55009728/test}:fills` its applied fills and increments;
+`sq:books` lists the books. `positions.lua` describes the fields.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import redis
 from django_redis import get_redis_connection
@@ -28,10 +28,18 @@ from storage_app.contract.positions import (
     to_ticks,
 )
 from storage_app.contract.roles import PositionStore
-from storage_app.contract.types import BookCopy, BookState, Money, PositionFlag, PositionState
+from storage_app.contract.types import (
+    BookCopy,
+    BookMarks,
+    BookState,
+    Money,
+    PositionFlag,
+    PositionState,
+)
 from trades_app.market import clock
 
 BOOKS = "sq:books"
+_MARKS = ("_gen", "_rev", "_lease")
 _SCRIPT = Path(__file__).with_name("positions.lua")
 
 # The server answers, but cannot serve: full, read-only, without its disk or its master.
@@ -61,6 +69,13 @@ def translating(key: str) -> Iterator[None]:
         raise
 
 
+class Answer(NamedTuple):
+    """What a change led to."""
+
+    marks: BookMarks
+    is_change: bool
+
+
 class RedisPositions(PositionStore):
     """Positions on the connection that CACHES names; threads and forks may share the store."""
 
@@ -72,8 +87,10 @@ class RedisPositions(PositionStore):
         self._script: Any = None
         self._crowds = CrowdWatch()
         self._listed: set[str] = set()
-        # Generation and revision of each book at the last answer that told them.
-        self.seen: dict[str, tuple[str, int]] = {}
+        # The host that takes the lease of a book that nobody holds with its first change.
+        self.claimant = ""
+        # The marks of each book at the last answer that told them.
+        self.seen: dict[str, BookMarks] = {}
         self._answer = threading.local()
         # What a book held at the last read: most reads find the same, and comparing is cheaper.
         self._parsed: dict[str, tuple[dict[str, str], BookState]] = {}
@@ -104,7 +121,7 @@ class RedisPositions(PositionStore):
         key = book_key(account_id)
         with translating(key):
             fields: dict[str, str] = self._connection().hgetall(key)
-            self.seen[account_id] = (fields.get("_gen", ""), int(fields.get("_rev", 0)))
+            self.seen[account_id] = _marks(map(fields.get, _MARKS))
             known = self._parsed.get(key)
             if known is not None and known[0] == fields:
                 return known[1]
@@ -120,7 +137,7 @@ class RedisPositions(PositionStore):
         self._run(account_id, "forget", code)
 
     def increment_held_days(self, account_id: str, trade_date: date) -> bool:
-        _, done_now = self._run(account_id, "increment", trade_date.isoformat())
+        done_now = self._run(account_id, "increment", trade_date.isoformat(), *_keeping())[1]
         return bool(done_now)
 
     def update_max_price(self, code: str, price: Money, account_id: str) -> None:
@@ -165,7 +182,6 @@ class RedisPositions(PositionStore):
         remaining: int | None = None,
     ) -> PositionState | None:
         trade_date = parse_timestamp(timestamp).date()
-        today = clock.today()
         _, text, open_count = self._run(
             account_id,
             "fill",
@@ -175,8 +191,7 @@ class RedisPositions(PositionStore):
             "" if remaining is None else remaining,
             trade_date.isoformat(),
             fill_identity(code, side, trade_id, trade_date),
-            f"{today:%Y%m%d}",
-            f"{kept_since(today):%Y%m%d}",
+            *_keeping(),
         )
         self._crowds.note(account_id, open_count)
         return None if text is None else parse_entry(code, text)
@@ -186,16 +201,33 @@ class RedisPositions(PositionStore):
             return sorted(self._connection().smembers(BOOKS))
 
     @property
-    def answered_revision(self) -> int:
-        """The revision that the last change of this thread led to."""
-        return int(self._answer.revision)
+    def answered(self) -> Answer:
+        """What the last change of this thread led to."""
+        answer: Answer = self._answer.value
+        return answer
 
-    def read_marks(self, book: str) -> tuple[str, int]:
-        """Return generation and revision of a book, "" and 0 if there is none."""
+    def read_marks(self, book: str) -> BookMarks:
+        """Return the marks of a book, ("", 0, "") if there is none."""
         key = book_key(book)
         with translating(key):
-            generation, revision = self._connection().hmget(key, "_gen", "_rev")
-        return generation or "", int(revision or 0)
+            return _marks(self._connection().hmget(key, *_MARKS))
+
+    def read_all_marks(self, known: Iterable[str]) -> dict[str, BookMarks]:
+        """Return the marks of the books that are known and of all others, in one round trip if
+        there are no others."""
+        marks, listed = self._read_marks_of(list(known))
+        strangers = listed - marks.keys()
+        return marks | self._read_marks_of(list(strangers))[0] if strangers else marks
+
+    def _read_marks_of(self, books: list[str]) -> tuple[dict[str, BookMarks], set[str]]:
+        """Return the marks of books, and the names of all books there are."""
+        with translating(BOOKS):
+            pipeline = self._connection().pipeline(transaction=False)
+            for book in books:
+                pipeline.hmget(book_key(book), *_MARKS)
+            pipeline.smembers(BOOKS)
+            *found, listed = pipeline.execute()
+        return dict(zip(books, map(_marks, found), strict=True)), set(listed)
 
     def dump(self, book: str) -> BookCopy:
         """Return everything there is of a book, in one transaction."""
@@ -209,18 +241,36 @@ class RedisPositions(PositionStore):
                 identity: datetime.strptime(f"{day:.0f}", "%Y%m%d").date()  # noqa: DTZ007
                 for identity, day in fills
             }
-            return BookCopy(
-                parse_book(fields), applied, int(fields.get("_rev", 0)), fields.get("_gen", "")
-            )
+            marks = _marks(map(fields.get, _MARKS))
+            lineage = parse_lineage(fields.get("_was", ""))
+            return BookCopy(parse_book(fields), applied, marks, lineage, marks.revision)
 
-    def load(self, book: str, copy: BookCopy) -> None:
-        """Make the book equal to a copy; fills that were applied here stay applied."""
-        key = book_key(book)
-        if copy.applied:
-            days = {identity: int(f"{day:%Y%m%d}") for identity, day in copy.applied.items()}
-            with translating(key):
-                self._connection().zadd(f"{key}:fills", days, nx=True)
-        self.replace_positions(book, copy.state.positions, copy.state.increment_date)
+    def load(self, book: str, copy: BookCopy, seen: BookMarks) -> bool:
+        """Put a copy, marks and all, in the place of the book, in one step.
+
+        False, and nothing is done, if the book is not what it was at `seen` any more.
+        """
+        positions: list[str] = []
+        for code, state in copy.state.positions.items():
+            positions += (code, format_entry(state))
+        applied: list[str] = []
+        for identity, day in copy.applied.items():
+            applied += (f"{day:%Y%m%d}", identity)
+        done = copy.state.increment_date
+        generation, revision, lease = copy.marks
+        found = self._run(
+            book,
+            "load",
+            *(seen.generation, seen.revision, generation, revision, lease),
+            *(format_lineage(copy.lineage), done.isoformat() if done else "", len(positions)),
+            *positions,
+            *applied,
+        )
+        return bool(found[1])
+
+    def claim(self, book: str, host: str) -> str:
+        """Give the lease of a book to a host; return who held it, "" for nobody."""
+        return str(self._run(book, "claim", host)[1])
 
     def _connection(self) -> Any:
         if self._client is None:
@@ -232,18 +282,22 @@ class RedisPositions(PositionStore):
     def _read(self, code: str, book: str) -> PositionState | None:
         key = book_key(book)
         with translating(key):
-            text, generation, revision = self._connection().hmget(key, code, "_gen", "_rev")
-            self.seen[book] = (generation or "", int(revision or 0))
+            text, *marks = self._connection().hmget(key, code, *_MARKS)
+            self.seen[book] = _marks(marks)
             return None if text is None else parse_entry(code, text)
 
     def _run(self, book: str, *arguments: str | int) -> list[Any]:
-        """Run an operation of `positions.lua`; return its answer, the revision first."""
+        """Run an operation of `positions.lua`; return what it did, and its answer."""
         key = book_key(book)
         with translating(key):
             client = self._connection()
-            answer: list[Any] = self._script(keys=[key, f"{key}:fills"], args=arguments)
+            answer: list[Any] = self._script(
+                keys=[key, f"{key}:fills"], args=(self.claimant, *arguments)
+            )
+            revision, before, generation, lease = answer[0]
+            marks = BookMarks(generation, revision, lease)
+            answer[0] = self._answer.value = Answer(marks, revision != before)
             # Not in the script, because a cluster keeps the list elsewhere.
-            revision = self._answer.revision = int(answer[0])
             if revision and (revision == 1 or book not in self._listed):
                 client.sadd(BOOKS, book)
                 self._listed.add(book)
@@ -252,6 +306,26 @@ class RedisPositions(PositionStore):
 
 def book_key(book: str) -> str:
     return f"sq:{{{book}}}"
+
+
+def parse_lineage(text: str) -> dict[str, int]:
+    parts = (one.rpartition("@") for one in text.split())
+    return {generation: int(revision) for generation, _, revision in parts}
+
+
+def format_lineage(lineage: Mapping[str, int]) -> str:
+    return " ".join(f"{generation}@{revision}" for generation, revision in lineage.items())
+
+
+def _marks(fields: Iterable[str | None]) -> BookMarks:
+    generation, revision, lease = fields
+    return BookMarks(generation or "", int(revision or 0), lease or "")
+
+
+def _keeping() -> tuple[str, str]:
+    """Return today, and the first day whose applied fills are kept, as the script has them."""
+    today = clock.today()
+    return f"{today:%Y%m%d}", f"{kept_since(today):%Y%m%d}"
 
 
 def parse_book(fields: Mapping[str, str]) -> BookState:

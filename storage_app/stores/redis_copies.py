@@ -12,7 +12,6 @@ write it, say) comes along. `_gen` and `_rev` tell hosts which copy of a book is
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import date
 from typing import Any, Final
 
 from django_redis import get_redis_connection
@@ -71,14 +70,6 @@ class RedisCopies:
             # Not in the transaction, because a cluster keeps the list elsewhere.
             self._client.sadd(BOOKS, book)
         return merged
-
-    def note_fills(self, book: str, applied: Mapping[str, date]) -> None:
-        """Have fills be known as applied, on the day they were, unless they are known."""
-        key = f"{book_key(book)}:fills"
-        if applied:
-            days = {identity: int(f"{day:%Y%m%d}") for identity, day in applied.items()}
-            with translating(key):
-                self._client.zadd(key, days, nx=True)
 
     def empty(self, book: str) -> None:
         """Close every position of a book that stands, which stays as an empty one."""

@@ -25,7 +25,16 @@ SERVER_KEYS = tuple(
     }.items()
     for name in names
 )
-STORE_KEYS = ("data_store_mode", "data_dir", "enable_dual_write", "enable_auto_fallback")
+STORE_KEYS = (
+    "data_store_mode",
+    "data_dir",
+    "enable_dual_write",
+    "enable_auto_fallback",
+    "claim_books",
+)
+
+# Its client counts in whole seconds.
+MYSQL_SECONDS = 1
 
 _DATABASE_FIELDS = {
     "host": "HOST",
@@ -44,6 +53,7 @@ class Options:
     data_dir: Path
     dual_write: bool
     auto_fallback: bool
+    claims: bool
 
 
 def prepare(mode: str | None, config: Mapping[str, Any]) -> Options:
@@ -63,15 +73,23 @@ def prepare(mode: str | None, config: Mapping[str, Any]) -> Options:
         data_dir=Path(config.get("data_dir", settings.DATA_DIR)),
         dual_write=_switch(config, "enable_dual_write", settings.ENABLE_DUAL_WRITE),
         auto_fallback=_switch(config, "enable_auto_fallback", settings.ENABLE_AUTO_FALLBACK),
+        claims=_switch(config, "claim_books", settings.CLAIM_BOOKS),
     )
 
 
 def _set_up(data_dir: Path) -> None:
+    _bound_mysql(settings.DATABASES["default"])
     # Django would close the handlers that the script has.
     settings.LOGGING_CONFIG = None
     django.setup()
     if settings.LOG_FILES:
         log_files.attach(data_dir / "log", settings.LOG_LEVEL)
+
+
+def _bound_mysql(database: dict[str, Any]) -> None:
+    """Let a trading program wait no longer for an answer; pages and commands have more time."""
+    if "mysql" in database["ENGINE"]:
+        database["OPTIONS"] |= {"read_timeout": MYSQL_SECONDS, "write_timeout": MYSQL_SECONDS}
 
 
 def _set_environment(servers: Mapping[str, Any]) -> None:

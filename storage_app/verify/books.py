@@ -15,7 +15,7 @@ from typing import Any, Final
 from storage_app.contract.arguments import parse_date
 from storage_app.contract.errors import Corrupt, InvalidInput, Unavailable
 from storage_app.contract.types import BookState
-from storage_app.stores.file import positions as files
+from storage_app.stores.file import book_documents as files
 from storage_app.stores.file.documents import read_document
 
 DOCUMENTS: Final = (files.POSITIONS, files.MAX_PRICES, files.MIN_PRICES, files.APPLIED)

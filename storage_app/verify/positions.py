@@ -20,7 +20,7 @@ from storage_app.stores.file.positions import FilePositions
 from storage_app.stores.redis import RedisPositions, book_key
 from storage_app.verify import pending
 from storage_app.verify.books import FileBook, read_book
-from storage_app.verify.differences import Difference, Kind, Problem, Side, damaged
+from storage_app.verify.differences import Difference, Kind, Problem, Side, damaged, told
 from storage_app.verify.scope import Examination
 from trades_app.market import clock
 
@@ -50,9 +50,9 @@ def compare(exam: Examination) -> Iterator[Difference]:
             if scope.has_account(account_of(book))
         ]
         for number, book in enumerate(books):
-            exam.watch.step(Kind.POSITIONS, number, len(books))
+            exam.step(Kind.POSITIONS, number, len(books))
             yield from _compare_book(exam, server, book)
-        exam.watch.step(Kind.POSITIONS, len(books), len(books))
+        exam.step(Kind.POSITIONS, len(books), len(books))
     finally:
         server.close()
 
@@ -86,9 +86,9 @@ def _settled(
     while True:
         ours = read_book(exam.scope.data_dir, book)
         theirs = server.dump(book)
-        if (theirs.generation, theirs.revision) == ours.marks:
+        if theirs.marks[:2] == ours.marks:
             return theirs, ours
-        if not theirs.generation and not ours.generation:
+        if not theirs.marks.generation and not ours.generation:
             exam.note(
                 gettext_noop("%(book)s is a book of file mode: nothing mirrors it."), book=book
             )
@@ -120,13 +120,13 @@ class _Sides:
 def differences(book: str, theirs: BookCopy, ours: FileBook) -> Iterator[Difference]:
     """Yield what the server's copy and the mirror tell differently."""
     sides = _Sides(book, str(ours.directory))
-    if not theirs.revision or not ours.exists:
-        left = _size(theirs.state) if theirs.revision else None
+    if not theirs.marks.revision or not ours.exists:
+        left = _size(theirs.state) if theirs.marks.revision else None
         right = _size(ours.state) if ours.exists else None
         yield sides.differ(book, "", left, right, Problem.MISSING)
         return
-    if (theirs.generation, theirs.revision) != ours.marks:
-        yield sides.differ(book, REVISION, theirs.revision, ours.revision)
+    if theirs.marks[:2] != ours.marks:
+        yield sides.differ(book, REVISION, theirs.marks.revision, ours.revision)
     dates = theirs.state.increment_date, ours.state.increment_date
     if dates[0] != dates[1]:
         yield sides.differ(book, INCREMENT_DATE, *dates)
@@ -164,8 +164,8 @@ def _applied(sides: _Sides, theirs: BookCopy, ours: FileBook) -> Iterator[Differ
         yield sides.differ(sides.book, APPLIED, left, right)
 
 
-def _size(state: BookState) -> str:
-    return f"{len(state.positions)} positions"
+def _size(state: BookState) -> list[Any]:
+    return told("%(count)d positions", count=len(state.positions))
 
 
 def describe(state: PositionState | None) -> str | None:

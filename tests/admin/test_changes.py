@@ -11,7 +11,6 @@ from storage_app.models import (
     Account,
     AccountStrategy,
     AuditEntry,
-    ParamVersion,
     Report,
     Strategy,
     User,
@@ -128,60 +127,6 @@ def test_accounts_strategies_and_users_cannot_be_deleted(boss):
     for name, row in (("account", account), ("strategy", strategy), ("user", user)):
         assert boss.post(url(f"{name}_delete", row.pk), {"post": "yes"}).status_code == 403
     assert Account.objects.filter(pk=account.pk).exists()
-
-
-def test_a_new_version_is_saved_and_becomes_the_active_one(boss):
-    strategy = make_strategy("Breakout", {"slots": 10})
-
-    boss.post(
-        url("strategy_new_version", strategy.pk),
-        {"params": '{"slots": 12, "stop": [0.95]}', "remark": "wider"},
-    )
-
-    strategy.refresh_from_db()
-    assert strategy.active_version.params == {"slots": 12, "stop": [0.95]}
-    assert (strategy.active_version.version, strategy.active_version.actor) == (2, "boss")
-
-
-@pytest.mark.parametrize(
-    ("text", "complaint"),
-    [('{"a": 1,\n "b": }', "line 2, column 7"), ("[1, 2]", "Write an object"), ("", "required")],
-)
-def test_parameters_that_are_not_an_object_are_refused_with_the_place(boss, text, complaint):
-    strategy = make_strategy()
-
-    page = boss.post(url("strategy_new_version", strategy.pk), {"params": text})
-
-    assert complaint in page.content.decode()
-    assert not ParamVersion.objects.exists()
-
-
-def test_an_older_version_is_activated_with_a_reason(boss):
-    strategy = make_strategy("Breakout", {"slots": 10})
-    boss.post(url("strategy_new_version", strategy.pk), {"params": '{"slots": 12}'})
-
-    boss.post(url("strategy_activate", strategy.pk, 1), {"reason": "roll back"})
-
-    strategy.refresh_from_db()
-    assert strategy.active_version.version == 1
-    assert (last_entry().action, last_entry().reason) == ("activate", "roll back")
-
-
-def test_two_versions_stand_side_by_side(boss):
-    strategy = make_strategy("Breakout", {"slots": 10, "gone": True, "same": 1})
-    boss.post(
-        url("strategy_new_version", strategy.pk), {"params": '{"slots": 12, "new": "x", "same": 1}'}
-    )
-
-    page = boss.get(url("strategy_compare", strategy.pk))
-    unknown = boss.get(url("strategy_compare", strategy.pk) + "?a=1&b=9")
-
-    assert page.context["rows"] == [
-        ("removed", "gone", "true", ""),
-        ("added", "new", "", '"x"'),
-        ("changed", "slots", "10", "12"),
-    ]
-    assert unknown.status_code == 404
 
 
 def test_a_strategy_is_bound_and_unbound(boss):

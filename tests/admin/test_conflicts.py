@@ -50,7 +50,7 @@ def test_the_list_shows_open_conflicts_first(boss, desk):
     assert listed(boss) == [still_open, newest, decided]
     assert listed(boss, "?state=open") == [still_open]
     assert listed(boss, "?state=resolved") == [newest, decided]
-    assert listed(boss, "?account=10000001") == [decided]
+    assert listed(boss, f"?account={desk.mine.pk}") == [decided]
     assert listed(boss, "?q=600000") == [still_open, newest, decided]
 
 

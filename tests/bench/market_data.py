@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -165,6 +167,24 @@ def load_bars() -> None:
     with leased() as client:
         client.execute("OPTIMIZE TABLE daily_kline FINAL")
     (DIRECTORY / "bars.loaded").touch()
+
+
+def load_pages(account_ids: Sequence[str]) -> None:
+    """Load bars and trades of these accounts into a database of their own, unless they stand."""
+    use_database("bench_pages")
+    with leased() as client:
+        ((bars,),) = client.execute("SELECT count() FROM daily_kline")
+        ((rows,),) = client.execute("SELECT count() FROM trade")
+    if bars < len(CODES) * DAYS:
+        klines = ClickHouseKlines()
+        for frame in bar_frames():
+            klines.write_klines(frame, source="bench")
+    if rows < TRADES:
+        spread = zip(trades(), itertools.cycle(account_ids), strict=False)
+        ClickHouseTrades().write_trades([replace(row, account_id=one) for row, one in spread])
+    with leased() as client:
+        client.execute("OPTIMIZE TABLE daily_kline FINAL")
+        client.execute("OPTIMIZE TABLE trade FINAL")
 
 
 def load_trades() -> None:

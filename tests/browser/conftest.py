@@ -105,7 +105,7 @@ class Visit:
 
     def _console(self, message):
         if message.type in ("error", "warning"):
-            self.complaints.append(f"console: {message.text}")
+            self.complaints.append(f"console: {message.text} ({self.page.url})")
 
 
 @pytest.fixture

@@ -13,20 +13,20 @@ from pathlib import Path
 from clickhouse_driver import Client
 from clickhouse_driver.errors import NetworkError
 
-START_WITHIN = 30.0
+from tests.servers import free_port
 
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
+START_WITHIN = 60.0
 
 
 class ServerProcess:
-    def __init__(self, path: Path, *options: str, **environment: str) -> None:
+    def __init__(
+        self, path: Path, *options: str, is_awaited: bool = True, **environment: str
+    ) -> None:
         self.path = path
         self.port = free_port()
         self._options = options
         self._environment = {**os.environ, **environment}
+        self._is_awaited = is_awaited
         self.process = self.start()
 
     def start(self) -> subprocess.Popen[str]:
@@ -35,7 +35,8 @@ class ServerProcess:
         self.process = subprocess.Popen(
             command, env=self._environment, stderr=subprocess.PIPE, text=True
         )
-        self._await_port()
+        if self._is_awaited:
+            self._await_port()
         return self.process
 
     def client(self, **options) -> Client:
@@ -45,10 +46,16 @@ class ServerProcess:
         self.process.kill()
         self.process.communicate()
 
-    def terminate(self) -> tuple[int, str]:
+    def statements(self, fragment: str) -> list[str]:
+        """Return the running statements that have `fragment` in them."""
+        with self.client() as observer:
+            texts = observer.execute("SELECT query FROM system.processes")
+        return [text for (text,) in texts if fragment in text and "system.processes" not in text]
+
+    def terminate(self, how: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
         """Ask to stop; return the exit status and what was logged."""
-        self.process.send_signal(signal.SIGTERM)
-        _, errors = self.process.communicate(timeout=20)
+        self.process.send_signal(how)
+        _, errors = self.process.communicate(timeout=60)
         return self.process.returncode, errors
 
     def _await_port(self) -> None:
@@ -74,7 +81,7 @@ def run_to_the_end(
         [*command, *options],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
         env=surroundings,
     )

@@ -1,41 +1,48 @@
-"""Accounts and strategies of one backend, behind the checks that every caller goes through."""
+"""Accounts and strategies of every mode that has them, opened as a trader does."""
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 import pytest
 
-from storage_app.contract.roles import AccountBook, StrategyBook
-from storage_app.stores.compose import ComposedStore
-from storage_app.stores.file.accounts import FileAccounts
-from storage_app.stores.file.strategies import FileStrategies
+from storage_app import create_data_store
 
-BACKENDS = ("file", "orm")
+MODES = ("file", "mysql", "hybrid")
 
 
-def file_books(directory):
-    roles = {AccountBook: FileAccounts(directory), StrategyBook: FileStrategies(directory)}
-    return ComposedStore("file", roles)
+def open_books(mode, directory):
+    return create_data_store(mode, {"data_dir": directory})
 
 
-def orm_books():
-    from storage_app.stores.orm import OrmAccounts, OrmStrategies
+@contextmanager
+def opened(mode, directory):
+    """A store of a process that races with others."""
+    books = open_books(mode, directory)
+    try:
+        yield books
+    finally:
+        books.close()
 
-    return ComposedStore("mysql", {AccountBook: OrmAccounts(), StrategyBook: OrmStrategies()})
+
+def prepare(request, database):
+    if request.param != "file":
+        request.getfixturevalue(database)
+    if request.param == "hybrid":
+        request.getfixturevalue("redis")
+        request.getfixturevalue("clickhouse")
 
 
-@pytest.fixture(params=BACKENDS)
+@pytest.fixture(params=MODES)
 def books(request, tmp_path):
-    """Empty accounts and strategies, on files and in the relational database of this run."""
-    if request.param == "file":
-        return file_books(tmp_path)
-    request.getfixturevalue("db")
-    return orm_books()
+    """Empty accounts and strategies: files, the relational database of this run, both."""
+    prepare(request, "db")
+    with opened(request.param, tmp_path) as books:
+        yield books
 
 
-@pytest.fixture(params=BACKENDS)
+@pytest.fixture(params=MODES)
 def shared_books(request, tmp_path):
-    """What other processes open too: (function that opens it, its arguments)."""
-    if request.param == "file":
-        return file_books, (tmp_path,)
-    request.getfixturevalue("transactional_db")
-    return orm_books, ()
+    """The mode and the directory of accounts and strategies that other processes open too."""
+    prepare(request, "transactional_db")
+    return request.param, tmp_path

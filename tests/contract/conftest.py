@@ -4,7 +4,7 @@ import pytest
 
 from tests.contract.books import books as books
 from tests.contract.books import shared_books as shared_books
-from tests.contract.position_stores import BACKENDS, POSITION_STORES
+from tests.contract.position_stores import KEEPERS, POSITION_STORES
 
 
 @pytest.fixture(params=POSITION_STORES)
@@ -15,7 +15,9 @@ def positions(request, data_dir, redis):
     store.close()
 
 
-@pytest.fixture(params=BACKENDS)
+@pytest.fixture(params=KEEPERS)
 def new_backend(request, data_dir, redis):
-    """A factory of each backend over the same, empty data."""
-    return BACKENDS[request.param]
+    """A factory of each store that keeps positions, over the same, empty data."""
+    if request.param == "hybrid":
+        request.getfixturevalue("clickhouse")
+    return KEEPERS[request.param]

@@ -23,4 +23,6 @@ KLINE_BACKENDS = {
     "ClickHouseKlines": lambda: ClickHouseKlines(),
 }
 LEDGERS = {**LEDGER_BACKENDS, **MODES}
+# Where trades are kept: file and clickhouse mode hand on to the backends.
+LEDGER_KEEPERS = {**LEDGER_BACKENDS, "hybrid": MODES["hybrid"]}
 KLINE_STORES = {**KLINE_BACKENDS, **MODES}

@@ -18,3 +18,5 @@ MODES = {
     "hybrid": lambda: create_data_store("hybrid"),
 }
 POSITION_STORES = {**BACKENDS, **MODES}
+# Where positions are kept: file and redis mode hand on to the backends.
+KEEPERS = {**BACKENDS, "hybrid": MODES["hybrid"]}

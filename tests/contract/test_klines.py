@@ -120,6 +120,14 @@ class TestRead:
         assert tuple(frame.columns) == ("code", *BAR_COLUMNS)
         assert [str(kind) for kind in frame.dtypes] == ["category", *DTYPES]
 
+    def test_closing_is_idempotent_and_a_later_call_works_again(self, klines):
+        klines.write_klines(make_bars(CODE, days=3))
+        klines.close()
+        klines.close()
+        assert len(klines.get_kline(CODE, days=2)) == 2
+        klines.write_klines(make_bars(BANK, days=1))
+        assert len(klines.read_kline_frame()) == 4
+
     def test_a_frame_belongs_to_its_caller(self, klines):
         klines.write_klines(make_bars(CODE, days=3))
         for days in (None, 3):

@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import itertools
 import random
+from collections import Counter
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
+import pytest
+
+from storage_app.contract.positions import kept_since
 from storage_app.contract.types import PositionState
 from tests.contract.racing import PROCESSES, THREADS, race
 from trades_app.market import clock
+
+pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "clickhouse"])
 
 BOOK = "55009728"
 CODES = ("000001.SZ", "600000.SH", "430047.BJ")
 DAYS = [date(2026, 3, 2) + timedelta(days=offset) for offset in range(4)]
 MORNING = datetime(2026, 3, 2, 9, 31, tzinfo=clock.SHANGHAI)
 WORKERS = PROCESSES * THREADS
+
+
+@pytest.fixture(autouse=True)
+def _known_calendar():
+    """The exchange's calendar takes a second to load: once, before the processes fork."""
+    kept_since(clock.today())
 
 
 def hold_all(store, volume=None):
@@ -35,6 +47,17 @@ def test_the_increment_of_a_day_is_done_by_exactly_one_of_all(new_backend):
     answers = race(lambda _: [store.increment_held_days(BOOK, day) for day in DAYS])
     assert [sum(done) for done in zip(*answers, strict=True)] == [1] * len(DAYS)
     assert {state.held_days for state in store.get_positions(BOOK).values()} == {len(DAYS)}
+
+
+def test_the_daily_call_of_all_does_the_day_once(new_backend):
+    store = new_backend()
+    hold_all(store)
+    for day in DAYS[1:3]:
+        with clock.pinned(MORNING.replace(day=day.day)):
+            answers = race(lambda _: store.all_held_inc(BOOK))
+        assert Counter(answers) == {True: 1, False: WORKERS - 1}
+    assert {state.held_days for state in store.get_positions(BOOK).values()} == {2}
+    store.close()
 
 
 def test_racing_ticks_leave_the_widest_extremes(new_backend):

@@ -6,6 +6,7 @@ import itertools
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
@@ -13,6 +14,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from storage_app.contract.types import PositionFlag, PositionState, Side
 from tests.contract.position_model import BookModel
 from trades_app.market import clock
+
+pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "clickhouse"])
 
 CODES = ("000001.SZ", "600000.SH", "430047.BJ")
 BOOKS = ("55009728", "55009728/test")

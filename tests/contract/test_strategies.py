@@ -18,7 +18,10 @@ from hypothesis.stateful import (
 
 from storage_app.contract.errors import Conflict, InvalidInput, NotFound
 from storage_app.contract.parameters import ABSENT
+from tests.contract.books import opened
 from trades_app.market import clock
+
+pytestmark = pytest.mark.django_db(databases=["default", "clickhouse"])
 
 PARAMS = {"slot_count": 10, "ratio": 0.05, "name": "回落", "is_on": True, "none": None}
 
@@ -392,39 +395,39 @@ def test_versions_behave_like_a_plain_list_under_any_sequence_of_calls(books):
     )
 
 
-def race_to_save(factory, arguments, serial):
-    books = factory(*arguments)
-    return [books.save_strategy_params("Alpha", {"by": serial, "n": n}) for n in range(3)]
+def race_to_save(mode, directory, serial):
+    with opened(mode, directory) as books:
+        return [books.save_strategy_params("Alpha", {"by": serial, "n": n}) for n in range(3)]
 
 
-def race_to_create(factory, arguments, serial):
-    return factory(*arguments).create_strategy("Alpha", f"alpha_{serial}", "other", "1.0.0")
+def race_to_create(mode, directory, serial):
+    with opened(mode, directory) as books:
+        return books.create_strategy("Alpha", f"alpha_{serial}", "other", "1.0.0")
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db(transaction=True, databases=["default", "clickhouse"])
 def test_versions_saved_at_once_are_gapless_and_each_is_what_its_caller_saved(
     shared_books, children
 ):
-    factory, arguments = shared_books
-    books = factory(*arguments)
-    add_strategy(books)
-    outcomes = children.race(race_to_save, *shared_books)
-    assert {outcome.error for outcome in outcomes} == {""}
-    numbers = [version for outcome in outcomes for version in outcome.value]
-    assert sorted(numbers) == list(range(1, 49))
-    stored = [books.get_strategy_params("Alpha", version) for version in sorted(numbers)]
-    assert Counter(params["by"] for params in stored) == dict.fromkeys(range(16), 3)
-    for outcome in outcomes:
-        saved = [books.get_strategy_params("Alpha", version) for version in outcome.value]
-        assert [params["n"] for params in saved] == [0, 1, 2]
-        assert len({params["by"] for params in saved}) == 1
-    active = [row["version"] for row in books.list_strategy_versions("Alpha") if row["is_active"]]
-    assert active == [48]
+    with opened(*shared_books) as books:
+        add_strategy(books)
+        outcomes = children.race(race_to_save, *shared_books)
+        assert {outcome.error for outcome in outcomes} == {""}
+        numbers = [version for outcome in outcomes for version in outcome.value]
+        assert sorted(numbers) == list(range(1, 49))
+        stored = [books.get_strategy_params("Alpha", version) for version in sorted(numbers)]
+        assert Counter(params["by"] for params in stored) == dict.fromkeys(range(16), 3)
+        for outcome in outcomes:
+            saved = [books.get_strategy_params("Alpha", version) for version in outcome.value]
+            assert [params["n"] for params in saved] == [0, 1, 2]
+            assert len({params["by"] for params in saved}) == 1
+        listed = books.list_strategy_versions("Alpha")
+    assert [row["version"] for row in listed if row["is_active"]] == [48]
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db(transaction=True, databases=["default", "clickhouse"])
 def test_one_of_many_who_create_a_strategy_at_once_gets_it(shared_books, children):
     outcomes = children.race(race_to_create, *shared_books)
     assert Counter(outcome.error for outcome in outcomes) == {"": 1, "Conflict": 15}
-    factory, arguments = shared_books
-    assert len(factory(*arguments).list_strategies()) == 1
+    with opened(*shared_books) as books:
+        assert len(books.list_strategies()) == 1

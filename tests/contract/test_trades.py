@@ -2,18 +2,21 @@ from __future__ import annotations
 
 import csv
 import random
+import tracemalloc
+from collections import deque
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from django.test import override_settings
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from storage_app.contract.errors import Conflict, InvalidInput
 from storage_app.contract.identity import trade_uid
 from storage_app.contract.types import OrderType, WriteCount
-from tests.contract.market_stores import LEDGER_BACKENDS, LEDGERS, MODES
+from tests.contract.market_stores import LEDGER_BACKENDS, LEDGER_KEEPERS, LEDGERS, MODES
 from tests.factories import make_trade, unique
 from trades_app.market import clock
 
@@ -38,9 +41,10 @@ def ledger(request, data_dir, clickhouse):
     store.close()
 
 
-@pytest.fixture(params=LEDGER_BACKENDS)
-def backend(request, data_dir, clickhouse):
-    store = LEDGER_BACKENDS[request.param]()
+@pytest.fixture(params=LEDGER_KEEPERS)
+def backend(request, data_dir, clickhouse, redis):
+    """Each store that keeps trades, empty."""
+    store = LEDGER_KEEPERS[request.param]()
     yield store
     store.close()
 
@@ -518,24 +522,64 @@ def test_any_sequence_of_batches_leaves_what_a_dictionary_would(backend, batches
         }
 
 
-def write_shared(name, serial):
-    """Write twenty trades that every writer writes and one of its own."""
+def write_shared(name, data_dir, serial):
+    """Write twenty trades that every writer writes and one of its own, each by itself."""
     shared = [make_trade(trade_id=f"shared-{n}") for n in range(20)]
-    store = LEDGER_BACKENDS[name]()
-    store.write_trades([*shared, make_trade(trade_id=f"own-{serial}")])
+    own = {"trade_id": f"own-{serial}", "order_type": "buy_trade", "volume": 100, "price": 10}
+    with override_settings(DATA_DIR=data_dir):
+        store = LEDGER_KEEPERS[name]()
+    store.write_trades([*shared, make_trade(trade_id=f"batch-{serial}")])
+    record(store, **own)
+    record(store, **own)
+    store.close()
 
 
-@pytest.mark.parametrize("name", LEDGER_BACKENDS)
+@pytest.mark.parametrize("name", LEDGER_KEEPERS)
 def test_many_processes_write_the_same_trades_and_each_counts_once(
-    name, data_dir, clickhouse, children
+    name, data_dir, clickhouse, redis, children
 ):
-    outcomes = children.race(write_shared, name)
-    assert {outcome.error for outcome in outcomes} == {""}
-    store = LEDGER_BACKENDS[name]()
+    outcomes = children.race(write_shared, name, data_dir)
+    assert {outcome.error: outcome.message for outcome in outcomes} == {"": ""}
+    store = LEDGER_KEEPERS[name]()
     rows = store.query_trades(ACCOUNT)
-    assert len(rows) == 20 + len(outcomes)
+    assert len(rows) == 20 + 2 * len(outcomes)
     (summary,) = store.aggregate_trades(ACCOUNT, date(2026, 3, 1), date(2026, 3, 31))
     assert summary["trade_count"] == len(rows)
+    store.close()
+
+
+def test_closing_is_idempotent_and_a_later_call_works_again(ledger):
+    record(ledger)
+    ledger.close()
+    ledger.close()
+    record(ledger)
+    assert len(ledger.query_trades(ACCOUNT)) == 2
+
+
+def peak_of(work):
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_iterating_over_more_years_takes_no_more_memory(backend):
+    """Files hold the lines of one year, servers a block; a list of six years would take sixfold."""
+    one, six = unique("one"), unique("six")
+    for account, years in ((one, 1), (six, 6)):
+        backend.write_trades(
+            [
+                make_trade(account_id=account, timestamp=MORNING.replace(year=2026 - n % years))
+                for n in range(1500 * years)
+            ]
+        )
+    list(backend.iter_trades(one))  # what is loaded and cached once is not counted
+    peaks = [
+        peak_of(lambda name=name: deque(backend.iter_trades(name), maxlen=0)) for name in (one, six)
+    ]
+    assert peaks[1] < 3 * peaks[0], peaks
 
 
 def test_a_trade_file_reads_like_the_history_that_strategies_write(data_dir):

@@ -32,6 +32,8 @@ def arguments():
     parser.add_argument("--seconds", type=float, default=20.0, help="how long each round lasts")
     parser.add_argument("--writers", type=int, default=2)
     parser.add_argument("--readers", type=int, default=1)
+    parser.add_argument("--far-writers", type=int, default=1, help="on a second host")
+    parser.add_argument("--far-readers", type=int, default=1)
     parser.add_argument("--day-seconds", type=float, default=2.0)
     parser.add_argument("--without", action="append", choices=PARTS, default=[])
     parser.add_argument(
@@ -67,7 +69,8 @@ def main(options):
 def run_round(options, seed, base):
     scene = Scene(
         base / f"seed-{seed}", seed, options.seconds, options.writers, options.readers,
-        options.day_seconds, tuple(part for part in PARTS if part not in options.without),
+        options.far_writers, options.far_readers, options.day_seconds,
+        tuple(part for part in PARTS if part not in options.without),
         databases.names(),
     )  # fmt: skip
     targets = [name for name in schedule.SERVER_FAULTS if name not in options.spare]

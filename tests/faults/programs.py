@@ -50,7 +50,8 @@ class Writer:
         self.number = max(self.own, default=0)
         self.turns = sum(one.kind == "turn" for one in self.own.values())
         self.last_day = None
-        kinds = {kind: weight for part in here.parts for kind, weight in WEIGHTS[part].items()}
+        parts = here.parts_of(name)
+        kinds = {kind: weight for part in parts for kind, weight in WEIGHTS[part].items()}
         self.kinds, self.weights = list(kinds), list(kinds.values())
         self.doubts = [one for one in self.own.values() if is_in_doubt(one)]
 
@@ -219,7 +220,7 @@ class Reader:
             "params": self.look_at_params,
             "capital": self.look_at_capital,
         }
-        self.looks = [looks[part] for part in here.parts]
+        self.looks = [looks[part] for part in here.parts_of(name)]
 
     def end(self, *_):
         self.is_told_to_end = True
@@ -247,7 +248,8 @@ class Reader:
 
     def learn(self):
         for one in self.logs.follow():
-            if one.is_done:
+            # What another host does is seen later, and while hosts are parted not at all.
+            if one.is_done and self.here.is_far(one.writer) == self.here.is_far(self.name):
                 for fact, value in facts_of(self.here, one, self.floors):
                     self.floors[fact] = max(value, self.floors.get(fact, value))
 
@@ -269,7 +271,7 @@ class Reader:
 
     def look_at_positions(self):
         positions = self.store.get_positions(self.here.book)
-        for writer in self.here.writer_names:
+        for writer in self.here.all_writer_names:
             code = self.here.growing_code(writer)
             state = positions.get(code)
             self.see(f"volume of {code}", state and state.volume)
@@ -320,7 +322,7 @@ def main(role, name, run, path):
     logging.basicConfig(
         level=logging.INFO, format=f"%(asctime)s {name} %(levelname)s %(name)s: %(message)s"
     )
-    store = scene.open_store(here)
+    store = scene.open_store(here, name)
     from storage_app.contract.errors import Unavailable
 
     program = {"writer": Writer, "reader": Reader}[role]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -16,9 +17,10 @@ from storage_app.stores.compose import create_data_store
 from storage_app.stores.draining import drain
 from tests import servers
 from tests.faults import oplog, schedule, verdict
+from tests.faults.proxy import Proxy
 from trades_app.market import clock
 
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 END_SECONDS = 20.0
 
 
@@ -54,8 +56,9 @@ class Outcome:
 class Program:
     """A writer or reader that is killed, frozen and started again."""
 
-    def __init__(self, role, name, scene, scene_path):
+    def __init__(self, role, name, scene, scene_path, redis_port):
         self.name = name
+        self._environment = {**os.environ, "REDIS_PORT": str(redis_port)}
         self._command = [sys.executable, "-m", "tests.faults.programs", role, name]
         self._scene_path, self._logs = scene_path, scene.logs
         self._run = 0
@@ -66,7 +69,9 @@ class Program:
         self._run += 1
         command = [*self._command, str(self._run), str(self._scene_path)]
         with (self._logs / f"{self.name}.log").open("ab") as log:
-            self.process = subprocess.Popen(command, cwd=servers.ROOT, stdout=log, stderr=log)
+            self.process = subprocess.Popen(
+                command, cwd=servers.ROOT, env=self._environment, stdout=log, stderr=log
+            )
 
     def is_at_work(self):
         return any(self._logs.glob(f"{self.name}.{self._run:03}.*"))
@@ -101,13 +106,19 @@ def run(scene, targets=tuple(schedule.SERVER_FAULTS)):
     scene.logs.mkdir(parents=True)
     prepare(scene)
     path = scene.save()
-    writers = [Program("writer", name, scene, path) for name in scene.writer_names]
-    readers = [Program("reader", f"r{n}", scene, path) for n in range(scene.readers)]
+    proxy = Proxy(servers.REDIS.port)
+
+    def program(role, name):
+        port = servers.REDIS.port if scene.is_far(name) else proxy.port
+        return Program(role, name, scene, path, port)
+
+    writers = [program("writer", name) for name in scene.all_writer_names]
+    readers = [program("reader", name) for name in scene.reader_names]
     faults = schedule.plan(scene, targets)
     (scene.directory / "plan.txt").write_text("\n".join(map(str, faults)) + "\n")
     try:
         start_all(writers + readers)
-        outcome.wrong += suffer(scene, faults, writers)
+        outcome.wrong += suffer(scene, faults, writers, proxy)
         outcome.faults = Counter(f"{fault.target} {fault.kind}" for fault in faults)
         for program in [*writers, *readers]:
             how = signal.SIGKILL if program in writers else signal.SIGTERM
@@ -119,6 +130,7 @@ def run(scene, targets=tuple(schedule.SERVER_FAULTS)):
                 program.process.kill()
         for server in servers.SERVERS:
             server.start()
+        proxy.__exit__()
     conclude(scene, outcome)
     return outcome
 
@@ -149,12 +161,13 @@ def start_all(programs):
         time.sleep(0.05)
 
 
-def suffer(scene, faults, writers):
+def suffer(scene, faults, writers, proxy):
     """Let happen what is planned, each target in a thread of its own."""
     began = time.monotonic()
     patients = {writer.name: writer for writer in writers}
     for name, server in schedule.BY_NAME.items():
         patients[name] = schedule.ServerFaults(server, scene.directory)
+    patients[schedule.NETWORK] = schedule.NetworkFaults(proxy)
     errors = []
 
     def go_through(target):
@@ -186,12 +199,16 @@ def wait_until(moment):
 def conclude(scene, outcome):
     """Bring everything to rest and compare."""
     with clock.pinned(scene.now()):
-        drain(scene.data_dir, END_SECONDS)
-        store = create_data_store("hybrid", {"data_dir": scene.data_dir})
+        for directory in scene.host_dirs:
+            drain(directory, END_SECONDS)
+        store, *others = [
+            create_data_store("hybrid", {"data_dir": directory}) for directory in scene.host_dirs
+        ]
         logs = oplog.OpLogs(scene.logs)
         logs.follow()
         outcome.wrong += verdict.judge(scene, store, logs)
-        store.close()
+        for opened in (store, *others):
+            opened.close()
     for one in logs.operations.values():
         counts = outcome.acknowledged if one.is_done else outcome.refused
         counts[one.kind] += 1

@@ -22,13 +22,18 @@ PARTS = ("trades", "positions", "params", "capital")
 
 @dataclass(frozen=True)
 class Scene:
-    """One round; `parts` are the roles that its programs work on."""
+    """One round; `parts` are the roles that its programs work on.
+
+    The programs of the far host work on positions alone, over a DATA_DIR of their own.
+    """
 
     directory: Path
     seed: int
     seconds: float = 20.0
     writers: int = 2
     readers: int = 1
+    far_writers: int = 1
+    far_readers: int = 1
     day_seconds: float = 2.0
     parts: tuple[str, ...] = PARTS
     databases: dict[str, str] = field(default_factory=dict)
@@ -37,6 +42,25 @@ class Scene:
     @property
     def data_dir(self):
         return self.directory / "data"
+
+    @property
+    def far_dir(self):
+        return self.directory / "far"
+
+    @property
+    def host_dirs(self):
+        return [self.data_dir, self.far_dir] if self.has_far_host else [self.data_dir]
+
+    @property
+    def has_far_host(self):
+        return "positions" in self.parts and self.far_writers + self.far_readers > 0
+
+    def is_far(self, program):
+        count = self.readers if program[0] == "r" else self.writers
+        return int(program[1:]) >= count
+
+    def parts_of(self, program):
+        return ("positions",) if self.is_far(program) else self.parts
 
     @property
     def logs(self):
@@ -57,6 +81,20 @@ class Scene:
     @property
     def writer_names(self):
         return [f"w{number}" for number in range(self.writers)]
+
+    @property
+    def far_writer_names(self):
+        count = self.far_writers if self.has_far_host else 0
+        return [f"w{number}" for number in range(self.writers, self.writers + count)]
+
+    @property
+    def all_writer_names(self):
+        return self.writer_names + self.far_writer_names
+
+    @property
+    def reader_names(self):
+        count = self.readers + (self.far_readers if self.has_far_host else 0)
+        return [f"r{number}" for number in range(count)]
 
     def strategy(self, writer):
         return f"Strategy {self.seed} {writer}"
@@ -107,7 +145,7 @@ def load(path):
     return Scene(**values)
 
 
-def open_store(scene):
+def open_store(scene, program):
     """Open a store in hybrid mode on the databases of the round, as a script does."""
     scene.pin()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "silverquant_site.settings")
@@ -117,7 +155,8 @@ def open_store(scene):
         settings.DATABASES[alias]["NAME"] = name
     from storage_app import create_data_store
 
-    return create_data_store("hybrid", {"data_dir": scene.data_dir})
+    here = scene.far_dir if scene.is_far(program) else scene.data_dir
+    return create_data_store("hybrid", {"data_dir": here})
 
 
 _known_days: list[date] = []

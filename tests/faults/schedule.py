@@ -38,6 +38,9 @@ SERVER_FAULTS = {
     "mariadb": {"killed": (3, 0.2, 4.0), "frozen": (2, 0.1, 5.0)},
 }
 WRITER_FAULTS = {"killed": (4, 0.0, 0.5), "frozen": (1, 0.1, 1.0)}
+# Between the first host and Redis, which the far one reaches all the time.
+NETWORK = "network"
+NETWORK_FAULTS = {"refusing": (2, 0.2, 4.0), "swallowing": (1, 0.2, 2.0), "slow": (1, 0.2, 2.0)}
 PAUSES = {"server": (0.5, 5.0), "writer": (0.5, 6.0)}
 
 
@@ -46,7 +49,9 @@ def plan(scene, targets=tuple(SERVER_FAULTS)):
     faults = []
     for target in targets:
         faults += _timeline(scene, target, SERVER_FAULTS[target], PAUSES["server"])
-    for writer in scene.writer_names:
+    if scene.has_far_host and "redis" in targets:
+        faults += _timeline(scene, NETWORK, NETWORK_FAULTS, PAUSES["server"])
+    for writer in scene.all_writer_names:
         faults += _timeline(scene, writer, WRITER_FAULTS, PAUSES["writer"])
     return sorted(faults, key=lambda fault: fault.begin)
 
@@ -101,6 +106,24 @@ class ServerFaults:
     @property
     def _log(self):
         return self.server.directory / "appendonlydir"
+
+
+class NetworkFaults:
+    """Do the same to the way to a server."""
+
+    def __init__(self, proxy):
+        self.proxy = proxy
+
+    def begin(self, kind):
+        if kind == "refusing":
+            self.proxy.refuse()
+        elif kind == "swallowing":
+            self.proxy.swallow()
+        else:
+            self.proxy.delay(0.1)
+
+    def end(self, kind):
+        self.proxy.restore()
 
 
 def _flush(server):

@@ -12,6 +12,7 @@ import time
 import pytest
 from django.db import connections
 
+from storage_app.stores import breaker
 from storage_app.stores.breaker import states
 from storage_app.stores.compose import OPENING_DEADLINE, create_data_store
 from tests import servers
@@ -101,6 +102,42 @@ def test_a_store_without_servers_works_from_files_from_the_first_call(down, data
     recover()
     wait_for(lambda: not owed(data_dir))
     store.close()
+
+
+@pytest.fixture
+def no_probes(monkeypatch):
+    """The background finds no server well; whoever asks may."""
+    monkeypatch.setattr(breaker, "PROBE_SECONDS", 3600.0)
+
+
+def test_a_store_that_begins_after_an_outage_finds_the_servers_well(data_dir, no_probes):
+    first = create_data_store("hybrid")
+    servers.CLICKHOUSE.kill()
+    wait_for(lambda: is_refused(first))
+    servers.CLICKHOUSE.start()
+    assert is_refused(first)
+    second = create_data_store("hybrid")
+    assert second.query_trades(ACCOUNT) == first.query_trades(ACCOUNT) == []
+    assert states()["clickhouse"].is_open is False
+    first.close()
+    second.close()
+
+
+def test_a_health_check_that_finds_a_server_well_ends_its_outage(data_dir, no_probes):
+    store = create_data_store("hybrid")
+    servers.CLICKHOUSE.kill()
+    wait_for(lambda: is_refused(store))
+    assert store.health_check()["clickhouse"] == "down"
+    assert states()["clickhouse"].is_open
+    servers.CLICKHOUSE.start()
+    wait_for(lambda: store.health_check()["clickhouse"] == "ok")
+    assert not states()["clickhouse"].is_open
+    store.close()
+
+
+def is_refused(store):
+    store.query_trades(ACCOUNT)
+    return states()["clickhouse"].is_open
 
 
 def test_silent_servers_hold_a_start_up_for_one_timeout(data_dir, silent):

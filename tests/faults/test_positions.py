@@ -209,6 +209,28 @@ class TestLoss:
         recover(data_dir)
         assert same_everywhere(store, data_dir).positions[CODE].volume == 100
 
+    def test_a_server_that_is_emptied_again_while_it_is_rebuilt_is_rebuilt_again(
+        self, store, redis, data_dir, monkeypatch
+    ):
+        buy(store, "1")
+        before = store.read_book(BOOK)
+        load, losses = RedisPositions.load, []
+
+        def load_and_lose(primary, *args):
+            is_done = load(primary, *args)
+            if not losses:
+                losses.append(redis.flushall())
+                RedisPositions().update_held_days(BANK, 1, BOOK)
+            return is_done
+
+        monkeypatch.setattr(RedisPositions, "load", load_and_lose)
+        redis.flushall()
+        assert store.read_book(BOOK) == before
+        wait_for(lambda: losses)
+        wait_for(lambda: RedisPositions().read_book(BOOK) == before)
+        recover(data_dir)
+        assert same_everywhere(store, data_dir) == before
+
     def test_a_server_that_comes_back_older_is_not_believed(self, store, redis, data_dir):
         buy(store, "1")
         old = redis.dump(f"sq:{{{BOOK}}}")

@@ -8,6 +8,7 @@ import time
 from storage_app.contract.errors import Unavailable
 from storage_app.models import TradeConflict
 from storage_app.stores import journal as journals
+from storage_app.stores import position_conflicts
 from storage_app.stores.clickhouse import ClickHouseTrades
 from storage_app.stores.file.accounts import FileAccounts
 from storage_app.stores.file.positions import FilePositions
@@ -53,7 +54,14 @@ def at_rest(check):
 
 
 def check_journal(scene):
-    entries, damage = journals.inspect(scene.data_dir / "journal")
+    for directory in scene.host_dirs:
+        yield from check_journal_of(directory)
+        for conflict in position_conflicts.listed(directory / "journal"):
+            yield f"a position stopped: {conflict}"
+
+
+def check_journal_of(directory):
+    entries, damage = journals.inspect(directory / "journal")
     for one in damage:
         if "torn" not in one.reason:
             yield f"the journal is damaged: {one}"
@@ -91,11 +99,12 @@ def check_ledger(rows, logs):
 
 def check_positions(scene, store, logs):
     in_redis = RedisPositions().read_book(scene.book)
-    if FilePositions(scene.data_dir).read_book(scene.book) != in_redis:
-        yield "the book differs between Redis and the files"
+    for directory in scene.host_dirs:
+        if FilePositions(directory).read_book(scene.book) != in_redis:
+            yield f"the book differs between Redis and the files of {directory.name}"
     if store.read_book(scene.book) != in_redis:
         yield "the book differs between Redis and the store"
-    for writer in scene.writer_names:
+    for writer in scene.all_writer_names:
         yield from check_fills(scene, in_redis.positions, logs, writer)
         yield from check_turns(scene, in_redis.positions, logs, writer)
     yield from check_ticks(scene, in_redis.positions, logs)
@@ -131,7 +140,9 @@ def check_ticks(scene, positions, logs):
     least = max((one.arguments["high"] for one in ticks if one.is_done), default=0.0)
     most = max((one.arguments["high"] for one in ticks), default=0.0)
     for code in scene.bystanders:
-        if not least <= positions[code].max_price <= most:
+        if code not in positions:
+            yield f"{code} is lost"
+        elif not least <= positions[code].max_price <= most:
             yield f"the highest price of {code} is {positions[code].max_price}, told was {least}"
 
 
@@ -139,10 +150,17 @@ def check_increments(scene, book, logs):
     """Each day that was answered with True counts once, one that nobody was told of perhaps."""
     told = [one.arguments["day"] for one in logs.of("increment") if one.answer is True]
     unknown = {one.arguments["day"] for one in logs.of("increment") if not one.is_done}
-    for day in {day for day in told if told.count(day) > 1}:
-        yield f"{day} was counted {told.count(day)} times"
+    for is_far in (False, True):
+        # Two hosts that are parted may both be told so; the ages show whether it counted twice.
+        own = [
+            one.arguments["day"]
+            for one in logs.of("increment")
+            if one.answer is True and scene.is_far(one.writer) == is_far
+        ]
+        for day in {day for day in own if own.count(day) > 1}:
+            yield f"{day} was counted {own.count(day)} times"
     least, most = len(set(told)), len(unknown.union(told))
-    for code in scene.bystanders:
+    for code in book.positions.keys() & set(scene.bystanders):
         if not least <= book.positions[code].held_days <= most:
             yield f"{code} is {book.positions[code].held_days} days old, not {least} to {most}"
     if told and book.increment_date.isoformat() < max(told):

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from datetime import date, datetime
 from decimal import Decimal
 from io import StringIO
@@ -472,6 +473,18 @@ def test_server_that_is_down_ends_with_status_3_and_the_next_run_completes(sourc
     finally:
         servers.CLICKHOUSE.start()
     assert run(source)["status"] == 0
+
+
+def test_server_that_is_slow_to_answer_is_waited_for(source):
+    servers.CLICKHOUSE.freeze()
+    thawing = threading.Timer(1.0, servers.CLICKHOUSE.thaw)
+    thawing.start()
+    try:
+        result = run(source, *CREATE)
+    finally:
+        thawing.join()
+    assert result["status"] == 0, result["errors"]
+    assert result["by_name"]["600000.SH.csv"]["new"] == 1
 
 
 def test_table_has_a_line_per_file_and_a_total(source):

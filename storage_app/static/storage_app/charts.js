@@ -1,7 +1,7 @@
-/* Charts of the platform: candlesticks with volume, and equity curves.
+/* Charts of the platform: candlesticks with volume, equity curves, results of periods.
  *
- * <div data-chart="kline|equity" data-url="…"> asks its URL for JSON, whose `labels` carry the
- * words to show, already in the reader's language. A [data-chart-for="id"] element chooses what
+ * <div data-chart="kline|equity|periods" data-url="…"> asks its URL for JSON, or reads it from the
+ * element that data-source names; its `labels` carry the words to show, in the reader's language. A [data-chart-for="id"] element chooses what
  * the chart with that id shows: a select or button holds the new URL in its value or data-url.
  */
 "use strict";
@@ -29,8 +29,9 @@
       border: cssColor(dark ? "--color-base-700" : "--color-base-200")(),
       rise: cssColor(`--color-rise-${shade}`),
       fall: cssColor(`--color-fall-${shade}`),
+      shade: cssColor(dark ? "--color-base-500" : "--color-base-400")(0.22),
       accent: cssColor(`--color-primary-${dark ? "400" : "600"}`),
-      averages: dark ? ["#fbbf24", "#60a5fa", "#c084fc"] : ["#d97706", "#2563eb", "#9333ea"],
+      averages: dark ? ["#fbbf24", "#60a5fa", "#c084fc"] : ["#b45309", "#2563eb", "#9333ea"],
     };
   }
 
@@ -119,7 +120,9 @@
       pair(labels.low, number(bar.low, 2), tone(bar.low - before)),
       pair(labels.close, number(bar.close, 2), tone(change)),
       pair(labels.change, percent(change, before), tone(change)),
-      pair(labels.volume, number(bar.volume / 100, 0)),
+      bar.volume === 0
+        ? pair(labels.suspended, "")
+        : pair(labels.volume, number(bar.volume / 100, 0)),
       ...averages.map(({ days, points, color }) =>
         averagePair(`${labels.average}${days}`, points, bar.time, color),
       ),
@@ -138,7 +141,23 @@
       wickDownColor: colors.fall(),
       priceLineVisible: false,
     });
-    candles.setData(bars);
+    // Days without a bar keep their place, so that a gap looks like one.
+    const all = [...bars, ...data.gaps.map((time) => ({ time, missing: true }))].sort((one, other) =>
+      one.time < other.time ? -1 : 1,
+    );
+    candles.setData(all.map((bar) => (bar.missing ? { time: bar.time } : bar)));
+    const shade = chart.addSeries(LightweightCharts.HistogramSeries, {
+      priceScaleId: "shade",
+      color: colors.shade,
+      priceLineVisible: false,
+      lastValueVisible: false,
+    });
+    shade.priceScale().applyOptions({ scaleMargins: { top: 0, bottom: 0 } });
+    shade.setData(
+      all
+        .filter((bar) => bar.missing || bar.volume === 0)
+        .map(({ time }) => ({ time, value: 1 })),
+    );
     candles.priceScale().applyOptions({ scaleMargins: { top: 0.06, bottom: 0.24 } });
     const averages = data.averages.map((days, index) => {
       const color = colors.averages[index % colors.averages.length];
@@ -180,12 +199,18 @@
     // A narrow screen shows fewer bars at once, so that each can be told from the next.
     const visible = holder.canvas.clientWidth < 480 ? data.visible_bars / 2 : data.visible_bars;
     chart.timeScale().setVisibleLogicalRange({
-      from: Math.max(0, bars.length - visible),
-      to: bars.length + 1,
+      from: Math.max(0, all.length - visible),
+      to: all.length + 1,
     });
     const places = new Map(bars.map((bar, index) => [bar.time, index]));
-    const show = (time) =>
+    const missing = new Set(data.gaps);
+    const show = (time) => {
+      if (missing.has(time)) {
+        holder.legend.replaceChildren(pair(time, labels.missing));
+        return;
+      }
       klineLegend(holder.legend, bars, labels, averages, places.get(time) ?? bars.length - 1);
+    };
     chart.subscribeCrosshairMove((move) => show(move.time));
     show();
     return chart;
@@ -202,26 +227,28 @@
       priceLineVisible: false,
       priceFormat: { type: "custom", minMove: 0.01, formatter: (value) => number(value, 0) },
     });
-    area.setData(points);
-    if (data.initial_capital) {
-      area.createPriceLine({
-        price: data.initial_capital,
-        color: colors.text,
-        lineWidth: 1,
-        lineStyle: LightweightCharts.LineStyle.Dashed,
-        axisLabelVisible: false,
-        title: labels.initial_capital,
-      });
-    }
+    area.setData(points.map(({ time, value }) => ({ time, value })));
+    const start = chart.addSeries(LightweightCharts.LineSeries, {
+      color: colors.text,
+      lineWidth: 1,
+      lineStyle: LightweightCharts.LineStyle.Dashed,
+      // An account that joins lifts the line at once.
+      lineType: LightweightCharts.LineType.WithSteps,
+      priceLineVisible: false,
+      lastValueVisible: false,
+      crosshairMarkerVisible: false,
+    });
+    start.setData(points.map((point) => ({ time: point.time, value: point.start })));
     chart.timeScale().fitContent();
     const places = new Map(points.map((point, index) => [point.time, index]));
     const show = (time) => {
       const point = points[places.get(time) ?? points.length - 1];
-      const start = data.initial_capital || points[0].value;
+      const gain = point.value - point.start;
       holder.legend.replaceChildren(
         pair(point.time, ""),
         pair(labels.total_assets, number(point.value, 2)),
-        pair(labels.since_start, percent(point.value - start, start), tone(point.value - start)),
+        pair(labels.initial_capital, number(point.start, 2)),
+        pair(labels.since_start, percent(gain, point.start), tone(gain)),
       );
     };
     chart.subscribeCrosshairMove((move) => show(move.time));
@@ -229,7 +256,54 @@
     return chart;
   }
 
-  const draw = { kline: drawKline, equity: drawEquity };
+  function drawPeriods(holder, data, colors) {
+    const chart = LightweightCharts.createChart(holder.canvas, options(colors, holder.zooms));
+    const { periods, labels } = data;
+    const priceFormat = { type: "custom", minMove: 0.01, formatter: (value) => number(value, 0) };
+    const net = chart.addSeries(LightweightCharts.HistogramSeries, {
+      priceLineVisible: false,
+      lastValueVisible: false,
+      priceFormat,
+    });
+    net.setData(
+      periods.map((one) => ({
+        time: one.time,
+        value: one.net,
+        color: (one.net >= 0 ? colors.rise : colors.fall)(0.85),
+      })),
+    );
+    const running = chart.addSeries(LightweightCharts.LineSeries, {
+      color: colors.accent(),
+      lineWidth: 2,
+      priceLineVisible: false,
+      priceFormat,
+    });
+    running.setData(periods.map((one) => ({ time: one.time, value: one.running })));
+    const turnover = chart.addSeries(
+      LightweightCharts.HistogramSeries,
+      { color: colors.accent(0.35), priceLineVisible: false, lastValueVisible: false, priceFormat },
+      1,
+    );
+    turnover.setData(periods.map((one) => ({ time: one.time, value: one.turnover })));
+    chart.panes()[0].setStretchFactor(3);
+    chart.panes()[1].setStretchFactor(1);
+    chart.timeScale().fitContent();
+    const places = new Map(periods.map((one, index) => [one.time, index]));
+    const show = (time) => {
+      const one = periods[places.get(time) ?? periods.length - 1];
+      holder.legend.replaceChildren(
+        pair(one.label, ""),
+        pair(labels.net, number(one.net, 2), tone(one.net)),
+        pair(labels.running, number(one.running, 2), tone(one.running)),
+        pair(labels.turnover, number(one.turnover, 2)),
+      );
+    };
+    chart.subscribeCrosshairMove((move) => show(move.time));
+    show();
+    return chart;
+  }
+
+  const draw = { kline: drawKline, equity: drawEquity, periods: drawPeriods };
 
   function message(element, text) {
     const note = document.createElement("p");
@@ -262,7 +336,11 @@
   }
 
   async function load(element) {
-    const url = element.dataset.url;
+    const { source, url } = element.dataset;
+    if (source) {
+      paint(element, JSON.parse(document.getElementById(source).textContent));
+      return;
+    }
     element.dataset.state = "loading";
     try {
       const answer = await fetch(url, { headers: { Accept: "application/json" } });
@@ -287,7 +365,38 @@
     [...charts].forEach(([element, { data }]) => paint(element, data));
   }
 
+  /* An input with data-suggest offers what its URL finds for the text typed so far. */
+  function suggest(input) {
+    const list = document.createElement("datalist");
+    list.id = `${input.id}_found`;
+    input.after(list);
+    input.setAttribute("list", list.id);
+    let waiting = 0;
+    const ask = async () => {
+      const text = input.value;
+      const answer = await fetch(`${input.dataset.suggest}?q=${encodeURIComponent(text)}`);
+      if (!answer.ok || text !== input.value) return;
+      const { found } = await answer.json();
+      list.replaceChildren(
+        ...found.map(({ value, label }) => {
+          const option = document.createElement("option");
+          option.value = value;
+          if (label) option.textContent = `${value} ${label}`;
+          return option;
+        }),
+      );
+    };
+    const askSoon = () => {
+      clearTimeout(waiting);
+      // Whoever is still typing gets no answer that is old before it arrives.
+      waiting = setTimeout(() => ask().catch(() => list.replaceChildren()), 150);
+    };
+    input.addEventListener("input", askSoon);
+    input.addEventListener("focus", askSoon, { once: true });
+  }
+
   window.addEventListener("load", () => {
+    document.querySelectorAll("input[data-suggest]").forEach(suggest);
     document.querySelectorAll("[data-chart]").forEach(load);
     document.querySelectorAll("select[data-chart-for]").forEach((select) => {
       select.addEventListener("change", () => choose(select));

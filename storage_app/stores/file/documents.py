@@ -185,10 +185,13 @@ class DocumentSet:
 
     def stamps(self) -> Stamps | None:
         """Return what changes with any of the files; None while they may be changing now."""
-        stamps = tuple(_stamp(path) for path in self._paths.values())
+        stamps = self.stamps_now()
         newest = max((stamp[0] for stamp in stamps if stamp), default=0)
         settled = time.time_ns() - newest > _SETTLING_NS
         return stamps if settled and _stamp(self._pending) is None else None
+
+    def stamps_now(self) -> Stamps:
+        return tuple(_stamp(path) for path in self._paths.values())
 
     def read(self) -> dict[str, Document]:
         """Return `{name: document}` of one moment."""

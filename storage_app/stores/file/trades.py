@@ -122,6 +122,11 @@ class FileTrades(TradeLedger):
         for file in self._years(account_id, wanted):
             yield from file.parse(wanted.select(file.read_rows()), trade_lines.to_trade)
 
+    def find_trade(self, trade: Trade) -> Trade | None:
+        """Return what is recorded under the uid of a trade."""
+        written = self.read_since(trade.account_id, trade.trade_date)
+        return next((one for one in written if one.trade_uid == trade.trade_uid), None)
+
     def aggregate_trades(
         self,
         account_id: str | None,

@@ -10,7 +10,8 @@ from typing import Any
 
 from storage_app.contract.errors import Conflict, Corrupt
 from storage_app.contract.types import BookCopy, PositionState
-from storage_app.stores.compose import create_data_store
+from storage_app.stores import books
+from storage_app.stores.compose import open_platform_store
 from storage_app.stores.file.documents import locked
 from storage_app.stores.file.positions import FilePositions
 from storage_app.stores.redis import RedisPositions, book_key
@@ -58,8 +59,7 @@ def restore_book(scope: Scope, step: Step) -> Done:
         with _host(scope):
             ours = files.read_copy(book)
             before = _read_server(server, book)
-            server.load(book, ours)
-            files.load_copy(book, server.dump(book))
+        books.restore(scope.data_dir, book)
     finally:
         server.close()
     return Done(before, _entries(ours))
@@ -106,7 +106,7 @@ def recompute_age(scope: Scope, step: Step) -> Done:
     book, _, code = step.unit.rpartition(" ")
     for found, state, days in aged_wrongly(replace(scope, accounts=frozenset({account_of(book)}))):
         if (found, state.code) == (book, code):
-            store = create_data_store("hybrid", {"data_dir": scope.data_dir})
+            store = open_platform_store(scope.data_dir)
             try:
                 store.update_held_days(code, days, book)
             finally:
@@ -150,7 +150,7 @@ def _host(scope: Scope) -> Iterator[None]:
 def _is_readable(book: str) -> bool:
     server = RedisPositions()
     try:
-        return bool(server.dump(book).revision)
+        return bool(server.dump(book).marks.revision)
     except Corrupt:
         return False
     finally:
@@ -160,7 +160,8 @@ def _is_readable(book: str) -> bool:
 def _is_lost(theirs: BookCopy, marks: tuple[str, int]) -> bool:
     """Tell whether Redis has an older copy than the files, or has begun anew."""
     generation, revision = marks
-    return bool(generation) and (theirs.generation != generation or theirs.revision < revision)
+    known = theirs.marks
+    return bool(generation) and (known.generation != generation or known.revision < revision)
 
 
 def _set_damaged_aside(scope: Scope, book: str) -> dict[str, Any]:
