@@ -6,7 +6,8 @@ WORKERS := 2
 COVERAGE := $(PY) -m coverage run -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # What depends on the relational database runs a second time, on SQLite; it is one per process.
 RELATIONAL_TESTS := tests/contract/test_accounts.py tests/contract/test_strategies.py \
-	tests/services tests/stores/test_orm.py tests/stores/test_health_check.py
+	tests/services tests/stores/test_orm.py tests/stores/test_health_check.py \
+	tests/verify/test_embedded.py
 ROUNDS := 20
 SEED := 1
 # Not SECONDS, which some shells count themselves.
@@ -27,7 +28,7 @@ install-test: ## Install the test tools and test servers too
 run: install ## Install what is missing and run the platform (PORT=8000 DATA_DIR=var VERBOSE=1)
 	@exec $(PY) -m silverquant_site.embedded --with-parent
 
-test: install-test clean-coverage ## Run the whole suite against real servers and print the coverage
+test: install-test clean-coverage ## Run the whole suite against real servers and print the coverage (WORKERS=2)
 	@$(COVERAGE)
 	@RELATIONAL=sqlite $(COVERAGE) $(RELATIONAL_TESTS)
 	@$(PY) -m coverage combine --quiet

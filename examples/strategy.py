@@ -28,7 +28,7 @@ class BuyConf:
 class SellConf:
     time_range = ("09:31", "14:57")
     hard_stop = 0.95
-    switch_days, switch_gain = 4, 1.02
+    switch_days, switch_gain = 3, 1.03
     fall_from_top = ((1.03, 0.025), (1.01, 0.035))  # gain at the top, fall from it
     discount = 0.01
 

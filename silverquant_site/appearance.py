@@ -196,7 +196,7 @@ UNFOLD: dict[str, Any] = {
         "fall": _GREEN if RISE_IS_RED else _RED,
     },
     "STYLES": [_asset("storage_app/platform.css"), _asset("storage_app/governance.css")],
-    "SCRIPTS": [_asset("storage_app/charts.js"), _asset("storage_app/scrolling.js")],
+    "SCRIPTS": [_asset("storage_app/charts.js"), _asset("storage_app/accessible.js")],
     "ACCOUNT": {
         "navigation": [
             {"title": _("Sign-in and security"), "link": reverse_lazy("admin:security")},

@@ -45,6 +45,8 @@ INSTALLED_APPS = [
     "unfold.contrib.forms",
     "unfold.contrib.import_export",
     "silverquant_site.apps.SilverQuantAdminConfig",
+    # Before Django's own, two of whose commands it makes leave an audit entry.
+    "storage_app",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -61,7 +63,6 @@ INSTALLED_APPS = [
     "django_otp.plugins.otp_totp",
     "django_otp.plugins.otp_static",
     "trades_app",
-    "storage_app",
 ]
 
 MIDDLEWARE = [
@@ -212,6 +213,7 @@ AXES_FAILURE_LIMIT = 5
 AXES_LOCKOUT_PARAMETERS = ["username"]
 AXES_RESET_ON_SUCCESS = True
 AXES_VERBOSE = False
+AXES_LOCKOUT_CALLABLE = "storage_app.admin.security.locked_page"
 # The person is locked, from wherever they try; an administrator unlocks them.
 SILENCED_SYSTEM_CHECKS = ["axes.W006"]
 

@@ -18,6 +18,7 @@ from health_check.exceptions import ServiceUnavailable
 from health_check.views import HealthCheckView
 from kombu.exceptions import OperationalError
 
+from storage_app.backup import unfinished
 from storage_app.stores.compose import open_platform_store
 from storage_app.stores.condition import Condition, conditions
 
@@ -77,6 +78,8 @@ class DataDirectory(Probe):
             raise ServiceUnavailable("not writable")
         if shutil.disk_usage(settings.DATA_DIR).free < LEAST_FREE_BYTES:
             raise ServiceUnavailable("disk full")
+        if unfinished.read(settings.DATA_DIR):
+            raise ServiceUnavailable("a restore has not ended")
 
 
 @dataclass

@@ -128,6 +128,6 @@ def _rescue(run: JobRun) -> str:
     """Ask again for what a dead worker has left, unless its day is over."""
     if run.day < clock.today() or run.attempts >= jobs.MOST_ATTEMPTS:
         jobs.give_up(run)
-        return f"gave up {run}"
+        return f"gave up {run.job} {run.day}"
     current_app.send_task(f"storage_app.{run.job}", [run.pk] if run.slot else [])
-    return f"asked for {run}"
+    return f"asked for {run.job} {run.day}"

@@ -28,7 +28,11 @@ LONG_MODULES = (
     "tests/faults/test_positions.py",
     "tests/browser/test_pages.py",
     "tests/faults/test_workload.py",
+    "tests/admin/test_permissions.py",
+    "tests/silverquant/test_month.py",
+    "tests/browser/test_conflicts.py",
     "tests/faults/test_network.py",
+    "tests/backup/test_killed.py",
 )
 PROCESS_WIDE_STORES = (
     ("storage_app.admin.sources", "platform_store"),
@@ -94,6 +98,8 @@ def transactional_db_clickhouse(django_db_setup, django_db_blocker):
             for table in TABLES:
                 cursor.execute(f"TRUNCATE TABLE {table.name}")
         yield connection
+        # While it may still use the databases.
+        end_background()
 
 
 @pytest.fixture(autouse=True)

@@ -135,6 +135,14 @@ def make_trade(**fields):
     return new_trade(**values | fields)
 
 
+def make_job_run(**fields):
+    """An import of today that nobody has begun."""
+    from storage_app.models import JobRun
+
+    values = {"job": "run_import", "day": clock.today(), "slot": unique("run")}
+    return JobRun.objects.create(**values | fields)
+
+
 def make_conflict(trade=None, reason="it is already recorded otherwise", **fields):
     """A conflict over a trade that the ledger refused, as the background writer records it."""
     from storage_app.models import TradeConflict

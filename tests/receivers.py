@@ -59,5 +59,5 @@ def receiver(settings, data_dir, monkeypatch):
     receiver = Receiver()
     settings.ALERT_URLS = [receiver.url]
     yield receiver
-    assert alerts.flush(10)
+    assert alerts.flush(60)
     receiver.stop()

@@ -21,7 +21,7 @@ KEY = "outage of the test"
 
 
 def settle():
-    assert alerts.flush(10)
+    assert alerts.flush(60)
 
 
 def wait_for(condition, seconds=10):

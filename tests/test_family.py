@@ -16,6 +16,7 @@ from django.db import OperationalError
 from storage_app.contract.errors import Conflict, InvalidInput, Unavailable
 from storage_app.contract.watching import Cancelled, Progress, Watch
 from storage_app.legacy.text import LegacyFileError
+from storage_app.management import progress_bar
 from storage_app.management.family import FamilyCommand, Outcome
 
 pytestmark = pytest.mark.usefixtures("english")
@@ -138,7 +139,9 @@ def test_json_is_one_document_and_no_progress():
     assert (status, json.loads(out), err) == (0, {"名称": "山西汾酒"}, "")
 
 
-def test_progress_elsewhere_than_on_a_terminal_is_a_line_each_tenth():
+def test_progress_elsewhere_than_on_a_terminal_is_a_line_each_tenth(monkeypatch):
+    monkeypatch.setattr(progress_bar, "_MOMENT", 0.0)
+
     def work(self, options, watch):
         for done in range(101):
             watch.step("bars", done, 100, "files")
@@ -148,6 +151,15 @@ def test_progress_elsewhere_than_on_a_terminal_is_a_line_each_tenth():
     assert [line.partition(" files")[0] for line in lines] == [
         f"bars: {done} of 100" for done in range(10, 101, 10)
     ]
+
+
+def test_step_that_is_over_in_a_moment_has_no_lines():
+    def work(self, options, watch):
+        for done in range(101):
+            watch.step("bars", done, 100, "files")
+        return Outcome({}, "")
+
+    assert run(make(work))[2] == ""
 
 
 def test_progress_on_a_terminal_is_a_bar(capfd):

@@ -315,7 +315,7 @@ for call in (lambda: store.get_positions("55009728"), store.list_accounts):
     except Unavailable:
         pass
 store.health_check()
-alerts.flush(10)
+alerts.flush(60)
 store.close()
 """
     done = run(tmp_path, script, LOG_LEVEL="DEBUG", **servers, **secrets)

@@ -124,7 +124,7 @@ class Comparison:
 class TradeConflictAdmin(ReadOnlyAdmin, DecidingAdmin):
     list_display = (
         "state_badge",
-        "account",
+        "account_id",
         "when",
         "code",
         "kind",
@@ -164,7 +164,7 @@ class TradeConflictAdmin(ReadOnlyAdmin, DecidingAdmin):
         def account(conflict: TradeConflict) -> str:
             return numbers.shown_to(user, conflict.account_id)
 
-        return [account if name == "account" else name for name in self.list_display]
+        return [account if name == "account_id" else name for name in self.list_display]
 
     def has_resolve_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         return signed_in(request).has_perm("storage_app.change_tradeconflict")

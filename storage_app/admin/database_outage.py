@@ -29,12 +29,17 @@ class DatabaseOutageMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exc: Exception) -> HttpResponse | None:
-        if not _tells_of_an_outage(exc):
-            return None
-        logger.warning("%s is not shown: %s", request.path, exc)
-        # Not with the request, whose user and messages would be asked of the database again.
-        text = render_to_string("storage_app/database_down.html", {"health": read_health()})
-        return HttpResponse(text, status=503, headers={"Retry-After": str(RETRY_SECONDS)})
+        return outage_page(request, exc)
+
+
+def outage_page(request: HttpRequest, exc: Exception) -> HttpResponse | None:
+    """Return the page that tells of an outage, None where the error is none."""
+    if not _tells_of_an_outage(exc):
+        return None
+    logger.warning("%s is not shown: %s", request.path, exc)
+    # Not with the request, whose user and messages would be asked of the database again.
+    text = render_to_string("storage_app/database_down.html", {"health": read_health()})
+    return HttpResponse(text, status=503, headers={"Retry-After": str(RETRY_SECONDS)})
 
 
 def _tells_of_an_outage(exc: Exception) -> bool:

@@ -32,6 +32,7 @@ SEVERITY_TONES = {
     Severity.WARNING.value: "warn",
     Severity.INFO.value: "info",
 }
+_UID_LENGTH = 36
 OUTCOME_TONES = {"done": "good", "failed": "bad"}
 
 
@@ -110,9 +111,13 @@ def _comparison() -> Layout:
 
 
 def _difference(one: Finding) -> Sequence[Cell]:
-    what = Cell((one["key"], wording.kind_label(one["kind"])))
+    key, _space, uid = one["key"].rpartition(" ")
+    is_uid = len(uid) == _UID_LENGTH
+    what = Cell(
+        (key if is_uid else one["key"], wording.kind_label(one["kind"]), uid if is_uid else "")
+    )
     tone = PROBLEM_TONES.get(one["problem"], "warn")
-    field = (one["field"],) if one["field"] else ()
+    field = (wording.field_label(one["field"]),) if one["field"] else ()
     problem = Cell(field, wording.problem_label(one["problem"]), tone)
     here, there = (
         Cell((wording.value(one[f"{side}_value"]), one[side])) for side in ("left", "right")
@@ -154,8 +159,22 @@ def _step(one: Finding) -> Sequence[Cell]:
         Cell((one["unit"], wording.kind_label(one["kind"]))),
         Cell(("", wording.action_label(one["action"]), wording.advice(one)), tone="warn" * by_hand),
         Cell(("", figures.whole(one["differences"])), is_number=True),
-        Cell(("", wording.describe(example) if example else figures.MISSING)),
+        Cell(("", *_example(example))),
     )
+
+
+def _example(finding: Finding) -> Sequence[str]:
+    """Return what differs and both sides in two lines; the step has named the thing already."""
+    if not finding:
+        return (figures.MISSING,)
+    field = wording.field_label(finding["field"])
+    sides = (
+        f"{finding[side]} = {wording.value(finding[f'{side}_value'])}"
+        for side in ("left", "right")
+        if finding[side]
+    )
+    problem = wording.problem_label(finding["problem"])
+    return (f"{problem}: {field}" if field else problem), "; ".join(sides)
 
 
 def _outcome(one: Finding) -> Sequence[Cell]:
@@ -192,17 +211,21 @@ def _moment(iso: str) -> str:
 def facts(summary: Mapping[str, Any]) -> list[tuple[str | Promise, str]]:
     """Return what a report says of itself: sums by kind first, then all that has no layout."""
     known = {
-        "differences": (_("Differences"), wording.kind_label),
         "compared": (_("Compared"), _translated),
+        "differences": (_("Differences"), wording.kind_label),
         "severities": (_("Severities"), wording.severity_label),
         "outcomes": (_("Outcomes"), _outcome_label),
         "checks": (_("Faults"), wording.check_label),
     }
     shown: list[tuple[str | Promise, str]] = []
-    for name, value in summary.items():
+    # A database may have put the keys into an order of its own.
+    order = [*known, *_PLAIN_FACTS]
+    names = [*(name for name in order if name in summary), *sorted(summary.keys() - set(order))]
+    for name in names:
+        value = summary[name]
         if name in known and isinstance(value, Mapping):
             title, label = known[name]
-            sums = (f"{label(key)}: {count:,}" for key, count in value.items())
+            sums = (f"{label(key)}: {count:,}" for key, count in value.items() if count)
             shown.append((title, " · ".join(sums) or figures.MISSING))
         elif name in _PLAIN_FACTS:
             shown.append((str(_PLAIN_FACTS[name]()), text(value)))
@@ -216,6 +239,7 @@ _PLAIN_FACTS: Mapping[str, Callable[[], str]] = {
     "codes": lambda: _("Codes"),
     "bars": lambda: _("Bars"),
     "reason": lambda: _("Reason"),
+    "host": lambda: _("Host"),
 }
 # Told elsewhere on the page.
 _HIDDEN_FACTS = frozenset({"scope", "notes", "unavailable", "cancelled", "not_kept"})

@@ -142,6 +142,17 @@ PARAMETER_TEXTS = (
     _("the file is far larger than parameters may be"),
 )
 
+# Models without a page of their own, whose permissions have names all the same.
+MODELS = (
+    _("access attempt expiration"),
+    _("access failure"),
+    _("access log"),
+    _("chord counter"),
+    _("group result"),
+    _("task result"),
+    _("task results"),
+)
+
 SECOND_FACTOR = (
     _("TOTP device"),
     _("TOTP devices"),

@@ -15,7 +15,6 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import (
     FileResponse,
-    Http404,
     HttpRequest,
     HttpResponse,
     HttpResponseRedirect,
@@ -24,7 +23,6 @@ from django.http import (
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
-from django.utils.translation import gettext as translate
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import ChoicesRadioFilter
 from unfold.decorators import action, display
@@ -54,14 +52,6 @@ TONES = {
     JobStatus.SKIPPED.value: "",
     JobStatus.FAILED.value: "bad",
     JobStatus.CANCELLED.value: "warn",
-}
-JOBS = {
-    "age_books": _("Held-day increment"),
-    "record_close": _("Capital at the close"),
-    "check_klines": _("Quality of bars"),
-    "backup": _("Backup"),
-    "verify": _("Comparison of stores"),
-    "run_import": _("Import"),
 }
 PARTS = {
     "all": _("Everything that is recognised"),
@@ -130,7 +120,7 @@ class ImportForm(forms.Form):
         super().__init__(*args, **kwargs)
         choices = [(one.account_id, str(one)) for one in accounts]
         self.fields["account_id"].choices = choices  # type: ignore[attr-defined]
-        self.fields["path"].help_text = translate("Below %(root)s on the server.") % {
+        self.fields["path"].help_text = _("Below %(root)s on the server.") % {
             "root": settings.IMPORT_ROOT
         }
 
@@ -209,11 +199,11 @@ class JobRunAdmin(ReadOnlyAdmin, DecidingAdmin):
             except StorageError as exc:
                 form.add_error(None, str(exc))
             else:
-                messages.success(request, translate("The import is on its way."))
+                messages.success(request, _("The import is on its way."))
                 return HttpResponseRedirect(self.page_of(run))
         context = {
             **self.admin_site.each_context(request),
-            "title": translate("Start an import"),
+            "title": _("Start an import"),
             "opts": self.opts,
             "form": form,
             "back": reverse("admin:storage_app_jobrun_changelist"),
@@ -227,7 +217,7 @@ class JobRunAdmin(ReadOnlyAdmin, DecidingAdmin):
         run = self.found(request, object_id)
         actor = of_request(request)
         question = Question(
-            title=translate("Cancel: %(run)s") % {"run": run},
+            title=_("Cancel: %(run)s") % {"run": run},
             explanation=_("It stops after the batch it is at; what is in by then stays in."),
             button=_("Cancel the run"),
             done=_("The run stops after this batch."),
@@ -241,13 +231,14 @@ class JobRunAdmin(ReadOnlyAdmin, DecidingAdmin):
         """Tell the script of the page how far the run is."""
         return JsonResponse(_progress(self.found(request, str(number))))
 
-    def rejects(self, request: HttpRequest, number: int) -> FileResponse:
+    def rejects(self, request: HttpRequest, number: int) -> HttpResponse | FileResponse:
         from storage_app.imports import runs
 
         run = self.found(request, str(number))
         folder = runs.rejects_of(run)
         if not folder.is_dir():
-            raise Http404
+            messages.info(request, _("No row was rejected, or the rows are gone."))
+            return HttpResponseRedirect(self.page_of(run))
         name = f"rejects-{run.day}-{run.slot}.zip"
         return FileResponse(_archive(folder), as_attachment=True, filename=name)
 
@@ -257,7 +248,7 @@ class JobRunAdmin(ReadOnlyAdmin, DecidingAdmin):
 
     @display(description=_("job"), ordering="job")
     def job_name(self, run: JobRun) -> str:
-        return str(JOBS.get(run.job, run.job))
+        return run.title
 
     @display(description=_("status"), ordering="status")
     def state_badge(self, run: JobRun) -> str:
@@ -305,9 +296,9 @@ def _how_far(run: JobRun, rate: float | None) -> str:
     total = figures.whole(run.total) if run.total else "?"
     text = f"{run.step}: {figures.whole(run.done)} / {total} {run.unit}".rstrip()
     if rate:
-        text += " · " + translate("%(rate)s a second") % {"rate": f"{rate:,.0f}"}
+        text += " · " + _("%(rate)s a second") % {"rate": f"{rate:,.0f}"}
         if run.total and run.done:
-            text += " · " + translate("%(time)s left") % {
+            text += " · " + _("%(time)s left") % {
                 "time": figures.duration((run.total - run.done) / rate)
             }
     return text
@@ -317,7 +308,7 @@ def _describe(run: JobRun) -> dict[str, Any]:
     result = run.result if isinstance(run.result, dict) else {}
     files = result.get("files", [])
     return {
-        "title": f"{JOBS.get(run.job, run.job)} {run.day}",
+        "title": str(run),
         "run": run,
         "progress": _progress(run),
         "tone": TONES[run.status],

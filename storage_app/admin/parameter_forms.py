@@ -50,9 +50,7 @@ class JsonField(forms.CharField):
         self.kind = kind
 
     def clean(self, value: Any) -> Any:
-        text = super().clean(value)
-        # Wrapped, since the reader takes objects only; the line stays the same.
-        found = _read(f'{{"value": {text}\n}}')["value"]
+        found = _read(str(super().clean(value)), parameter_texts.read_value)
         if self.kind is not type(None) and not isinstance(found, self.kind):
             raise forms.ValidationError(
                 _("Another type of value; change types in the JSON of all parameters.")
@@ -72,12 +70,12 @@ class ObjectField(forms.CharField):
 
     def clean(self, value: Any) -> dict[str, Any]:
         text = str(super().clean(value))
-        return _read(text) if text.strip() else {}
+        return _read(text, parameter_texts.read) if text.strip() else {}
 
 
-def _read(text: str) -> dict[str, Any]:
+def _read(text: str, reader: Callable[[str, Format], Any]) -> Any:
     try:
-        return parameter_texts.read(text, Format.JSON)
+        return reader(text, Format.JSON)
     except InvalidInput as exc:
         raise forms.ValidationError(f"{explain(exc)}{_excerpt(text, exc)}") from exc
 

@@ -6,10 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from django.utils.functional import Promise
-
 from storage_app.admin import figures
-from storage_app.admin.imports import JOBS
 from storage_app.models import JobRun, JobStatus, User
 from storage_app.services.access import restrict_accounts
 
@@ -23,8 +20,8 @@ class RunningJob:
     run: JobRun
 
     @property
-    def name(self) -> Promise | str:
-        return JOBS.get(self.run.job, self.run.job)
+    def name(self) -> str:
+        return self.run.title
 
     @property
     def share(self) -> float | None:

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from django import forms
-from django.contrib import messages
+from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.functional import Promise
@@ -38,11 +39,19 @@ COMPLAINTS: Mapping[type[StorageError], Promise] = {
 
 class CodeForm(forms.Form):
     code = forms.CharField(
-        label=_("Code"),
+        label=_("Verification code"),
         max_length=20,
         widget=UnfoldAdminTextInputWidget(attrs=CODE_ATTRIBUTES),
         help_text=_("Six digits from the app, or a recovery code."),
     )
+
+
+def locked_page(
+    request: HttpRequest, response: HttpResponse | None = None, *args: Any, **kwargs: Any
+) -> HttpResponse:
+    """Tell of the lock in the look of the sign-in (AXES_LOCKOUT_CALLABLE)."""
+    page = {**admin.site.each_context(request), "title": _("Locked")}
+    return render(request, "storage_app/locked.html", page, status=429)
 
 
 def security_page(request: HttpRequest, context: Context) -> HttpResponse:
@@ -93,6 +102,7 @@ def setup_page(request: HttpRequest, context: Context) -> HttpResponse:
         messages.error(request, explain(exc))
         return HttpResponseRedirect(reverse("admin:security"))
     form = CodeForm(request.POST or None)
+    form.fields["code"].help_text = _("Six digits.")
     if request.method == "POST" and form.is_valid():
         try:
             codes = second_factor.confirm(of_request(request), user, form.cleaned_data["code"])

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import urlencode
 
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseForbidden, HttpResponseRedirect
 from django.urls import reverse
 
+from storage_app.admin.database_outage import outage_page
 from storage_app.admin.sources import signed_in
 from storage_app.services import second_factor, sessions
 
@@ -31,20 +33,32 @@ class SignInMiddleware:
     def process_view(
         self, request: HttpRequest, view: Any, args: Any, kwargs: Any
     ) -> HttpResponse | None:
-        match = request.resolver_match
-        name = match.view_name if match else ""
-        if name in OPEN_PAGES or not request.user.is_authenticated:
-            return None
-        sessions.touch(request)
-        user = signed_in(request)
-        if user.is_verified():  # type: ignore[attr-defined]
-            return None
-        standing = second_factor.standing_of(user)
-        if standing.is_set_up:
-            return _lead(request, "admin:second_factor_check")
-        if standing.is_required and name != "admin:second_factor_setup":
-            return _lead(request, "admin:second_factor_setup")
+        try:
+            return _ask(request)
+        except (OperationalError, InterfaceError) as exc:
+            # Never on to the view: nobody passes because the question could not be asked.
+            answer = outage_page(request, exc)
+            if answer is None:
+                raise
+            return answer
+
+
+def _ask(request: HttpRequest) -> HttpResponse | None:
+    """Return where a person must go first; None when nothing is asked of them."""
+    match = request.resolver_match
+    name = match.view_name if match else ""
+    if name in OPEN_PAGES or not request.user.is_authenticated:
         return None
+    sessions.touch(request)
+    user = signed_in(request)
+    if user.is_verified():  # type: ignore[attr-defined]
+        return None
+    standing = second_factor.standing_of(user)
+    if standing.is_set_up:
+        return _lead(request, "admin:second_factor_check")
+    if standing.is_required and name != "admin:second_factor_setup":
+        return _lead(request, "admin:second_factor_setup")
+    return None
 
 
 def _lead(request: HttpRequest, name: str) -> HttpResponse:

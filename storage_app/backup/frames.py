@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 import pandas as pd
+from django.utils.translation import gettext as _
 
 from storage_app.backup import scope as scopes
 from storage_app.backup.scope import Scope
@@ -40,7 +41,7 @@ def import_bars(root: Path, scope: Scope, watch: Watch, *, dry_run: bool) -> Tal
             lacking = _compare(tally, adjust, theirs, ours.assign(code=ours["code"].astype(object)))
             if len(lacking) and not dry_run:
                 store.write_klines(lacking, adjust, _SOURCE)
-            watch.step("daily bars", tally.read)
+            watch.step(_("daily bars"), tally.read)
     return tally
 
 

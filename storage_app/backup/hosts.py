@@ -100,7 +100,7 @@ def dump_calendar(root: Path, data_dir: Path) -> Iterator[Part]:
         with refusing(path):
             shutil.copyfile(source, path)
         with path.open(encoding="utf-8-sig") as stream:
-            rows = sum(1 for _line in stream)
+            rows = sum(1 for _line in stream) - 1  # the header is none
         yield manifest.describe(root, path, CALENDAR, rows)
 
 

@@ -14,6 +14,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
+from django.utils.translation import gettext as _
+
 from storage_app.backup import entities, exporting, frames
 from storage_app.backup import manifest as manifests
 from storage_app.backup.scope import Scope
@@ -78,7 +80,7 @@ def check(root: Path, watch: Watch) -> None:
             raise Corrupt(root / name, "the file is missing")
         if manifests.checksum(root / name)[0] != expected:
             raise Corrupt(root / name, f"its SHA-256 is not {expected}, which was written")
-        watch.step("checksums", number, len(files))
+        watch.step(_("checksums"), number, len(files))
 
 
 def _steps(source: Source) -> Iterator[Tally]:
@@ -159,7 +161,7 @@ def _import_trades(source: Source) -> Tally:
         wanted = (one for one in rows if source.scope.has_day(one.trade_date))
         for batch in _batches(wanted, source.batch_rows):
             _write(store, batch, tally, dry_run=source.dry_run)
-            source.watch.step("trades", tally.read)
+            source.watch.step(_("trades"), tally.read)
     return tally
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from storage_app.imports.options import ImportOptions
 from storage_app.imports.results import ImportResult, from_json, join_notes
 
 FOLDER = "imports"
@@ -24,9 +25,23 @@ FOLDER = "imports"
 Stamp = list[int]
 
 
+def job_of(root: Path, parts: Iterable[str], options: ImportOptions) -> list[object]:
+    """Return what tells one import from another: only an equal one may be gone on with."""
+    return [
+        root.resolve(),
+        *sorted(parts),
+        options.account_id,
+        options.adjust,
+        options.zone.key,
+        options.since,
+        options.until,
+        options.assume_filled,
+    ]
+
+
 class Cursor:
     def __init__(self, data_dir: Path, job: Iterable[object], *, resume: bool) -> None:
-        """Open the cursor of a job, which its account, directory and options identify."""
+        """Open the cursor of a job (see `job_of`), anew unless it is to be resumed."""
         name = hashlib.sha256("\n".join(map(str, job)).encode()).hexdigest()[:16]
         self.path = data_dir / FOLDER / f"{name}.jsonl"
         self._finished = self._read() if resume else {}

@@ -46,6 +46,8 @@ def import_positions(
     With `options.replace_positions` the book becomes what the file of holdings says. Prices of
     codes that are not held come in flagged as leftovers.
     """
+    if not (folder.holdings or folder.max_prices or folder.min_prices):
+        return []
     try:
         holdings = read_holdings(folder.holdings) if folder.holdings else Holdings()
     except LegacyFileError as exc:

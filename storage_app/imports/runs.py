@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import transaction
+from django.utils import translation
 
 from storage_app.contract.arguments import parse_book
 from storage_app.contract.errors import InvalidInput
@@ -90,7 +91,13 @@ def start(actor: Actor, wish: Wish, upload: Any = None) -> JobRun:
 
 
 def _make_run(actor: Actor, wish: Wish, token: str, path: Path, *, is_upload: bool) -> JobRun:
-    options = {**wish.as_options(), "source": str(path), "is_upload": is_upload}
+    options = {
+        **wish.as_options(),
+        "source": str(path),
+        "is_upload": is_upload,
+        # The worker speaks that of the installation, the notes are for this person.
+        "language": translation.get_language(),
+    }
     run = JobRun.objects.create(
         job=JOB,
         day=clock.today(),
@@ -122,7 +129,8 @@ def perform(number: int) -> jobs.Outcome:
         return {"status": "passed over", "reason": claim.reason}
     run = claim.run
     try:
-        return jobs.perform(run, lambda watch: _import(run, watch))
+        with translation.override(run.options["language"]):
+            return jobs.perform(run, lambda watch: _import(run, watch))
     finally:
         run.refresh_from_db()
         if run.is_over and run.options.get("is_upload"):

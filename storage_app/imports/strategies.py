@@ -15,7 +15,6 @@ from django.utils.translation import gettext_noop
 from storage_app.contract import rules
 from storage_app.contract.errors import Conflict, InvalidInput, NotFound
 from storage_app.contract.watching import UNWATCHED, Watch
-from storage_app.imports.rejects import RejectLog, RejectsFolder
 from storage_app.imports.results import ImportResult, join_notes
 from storage_app.legacy.strategies import LegacyStrategy, read_strategies
 from storage_app.legacy.text import Rejected
@@ -35,7 +34,6 @@ class StrategyOptions:
     type: str | None = None
     version: str | None = None
     dry_run: bool = False
-    rejects: RejectsFolder | None = None
     watch: Watch = UNWATCHED
 
 
@@ -62,18 +60,9 @@ def import_strategies(path: Path, actor: Actor, options: StrategyOptions) -> Imp
         same += 0 if is_new else one.count
         notes.append(note)
         options.watch.step(_(KIND), done, len(found))
-    log = RejectLog(path, options.rejects)
-    log.add(rejected)
-    return ImportResult(
-        path,
-        KIND,
-        read=new + same + log.count,
-        new=new,
-        same=same,
-        rejects=log.kept,
-        note=join_notes(*notes),
-        more_rejected=log.more,
-    )
+    rejects = sorted(rejected, key=lambda row: row.line)
+    read = new + same + len(rejects)
+    return ImportResult(path, KIND, read, new, same, rejects, join_notes(*notes))
 
 
 def _named(one: LegacyStrategy, options: StrategyOptions) -> LegacyStrategy:

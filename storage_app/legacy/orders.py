@@ -55,7 +55,7 @@ SESSION = (time(9, 15), time(15, 30))
 
 BATCH_ROWS = 10_000
 # Spellings kept by each column; a file has a few thousand dates, codes and prices.
-_MOST_SPELLINGS = 100_000
+_MOST_SPELLINGS = 20_000
 
 ValueT = TypeVar("ValueT")
 Integers: TypeAlias = npt.NDArray[np.int64]

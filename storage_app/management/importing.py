@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 
 from storage_app.contract.types import Adjust
 from storage_app.contract.watching import Watch
-from storage_app.imports.cursor import Cursor
+from storage_app.imports.cursor import Cursor, job_of
 from storage_app.imports.options import ImportOptions
 from storage_app.imports.pipeline import run_import
 from storage_app.imports.rejects import RejectsFolder
@@ -143,7 +143,7 @@ class ImportCommand(FamilyCommand):
         chosen = _import_options(options, watch, tally)
         cursor = None
         if not options.dry_run:
-            job = (directory.root.resolve(), *sorted(self.parts), options.account, chosen.adjust)
+            job = job_of(directory.root, self.parts, chosen)
             cursor = Cursor(settings.DATA_DIR, job, resume=options.resume)
         store = open_platform_store()
         try:

@@ -25,8 +25,10 @@ from storage_app.contract.watching import Progress
 
 Report = Callable[[Progress], None]
 
-# Plain lines: every tenth of a step, and of a step without an end one in so many seconds.
+# Plain lines: every tenth of a step unless that is over in a moment, and of a step without an
+# end one in so many seconds.
 _TENTHS = 10
+_MOMENT = 2.0
 _SECONDS = 10.0
 
 
@@ -99,8 +101,11 @@ class _Lines:
     def _is_due(self, progress: Progress, now: float) -> bool:
         if not progress.total:
             return now - self._last >= _SECONDS
-        before, self._tenth = self._tenth, progress.done * _TENTHS // progress.total
-        return self._tenth > before
+        tenth = progress.done * _TENTHS // progress.total
+        if tenth <= self._tenth or now - self._last < _MOMENT:
+            return False
+        self._tenth = tenth
+        return True
 
 
 def _line(progress: Progress, seconds: float) -> str:

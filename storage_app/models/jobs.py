@@ -17,6 +17,17 @@ class JobStatus(models.TextChoices):
     CANCELLED = "cancelled", _("Cancelled")
 
 
+# What people call a job; its code is the name of the task.
+TITLES = {
+    "age_books": _("Held-day increment"),
+    "record_close": _("Capital at the close"),
+    "check_klines": _("Quality of bars"),
+    "backup": _("Backup"),
+    "verify": _("Comparison of stores"),
+    "run_import": _("Import"),
+}
+
+
 class JobRun(models.Model):
     """A job of one trading date, which at most one worker does; or an import that a person began.
 
@@ -59,7 +70,11 @@ class JobRun(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"{self.job} {self.day}"
+        return f"{self.title} {self.day}"
+
+    @property
+    def title(self) -> str:
+        return str(TITLES.get(self.job, self.job))
 
     @property
     def audit_key(self) -> str:

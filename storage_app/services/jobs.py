@@ -123,18 +123,18 @@ def perform(run: JobRun, work: Work) -> Outcome:
         # Whatever it was, the row says so and people hear of it.
         _fail(run, exc)
         raise
-    alerts.recovered(_key(run), format_lazy(_("The job {job} runs again"), job=run.job))
+    alerts.recovered(_key(run), format_lazy(_("The job {job} runs again"), job=run.title))
     return _finish(run, JobStatus.DONE, "", result)
 
 
 def _fail(run: JobRun, error: Exception) -> None:
     reason = f"{type(error).__name__}: {error}"
-    logger.error("Job %s failed: %s", run, reason)
+    logger.error("Job %s of %s failed: %s", run.job, run.day, reason)
     try:
         _finish(run, JobStatus.FAILED, reason)
     except DatabaseError:
-        logger.exception("The end of job %s could not be noted", run)
-    title = format_lazy(_("The job {job} failed"), job=run.job)
+        logger.exception("The end of job %s could not be noted", run.job)
+    title = format_lazy(_("The job {job} failed"), job=run.title)
     alerts.send(_key(run), title, reason, standing=True)
 
 
@@ -154,7 +154,7 @@ def _finish(run: JobRun, status: JobStatus, message: str, result: Any = None) ->
         wants_cancel=False,
     )
     if not found:
-        raise LeaseLost(f"{run} has been taken over")
+        raise LeaseLost(f"{run.audit_key} has been taken over")
     outcome: Outcome = {"status": str(status)}
     if message:
         outcome["reason"] = message
@@ -202,7 +202,7 @@ def give_up(run: JobRun) -> None:
 def _wants_cancel(run: JobRun) -> bool:
     flag = _own(run).values_list("wants_cancel", flat=True).first()
     if flag is None:
-        raise LeaseLost(f"{run} has been taken over")
+        raise LeaseLost(f"{run.audit_key} has been taken over")
     return bool(flag)
 
 
@@ -241,12 +241,12 @@ def _keeping_lease(run: JobRun) -> Iterator[None]:
                 try:
                     _own(run).update(lease_until=timezone.now() + LEASE)
                 except DatabaseError as exc:
-                    logger.warning("The lease of %s could not be extended: %s", run, exc)
+                    logger.warning("The lease of %s could not be extended: %s", run.job, exc)
                     connection.close()
         finally:
             connection.close()
 
-    thread = threading.Thread(target=extend, name=f"lease of {run}", daemon=True)
+    thread = threading.Thread(target=extend, name=f"lease of {run.job}", daemon=True)
     thread.start()
     try:
         yield

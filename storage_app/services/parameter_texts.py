@@ -66,13 +66,22 @@ def read(text: str, form: Format) -> dict[str, Any]:
 
     A key given twice is an error, since all but one of its values would be lost unseen.
     """
-    try:
-        found = _READERS[form](text)
-    except RecursionError as exc:
-        raise Unreadable("nested too deep") from exc
+    found = _parse(text, form)
     if not isinstance(found, dict):
         raise Unreadable(_NOT_AN_OBJECT, 1)
     return parameters.normalise(found).params
+
+
+def read_value(text: str, form: Format) -> Any:
+    """Return any one value that a text holds; `read` says what is refused."""
+    return parameters.normalise({"value": _parse(text, form)}).params["value"]
+
+
+def _parse(text: str, form: Format) -> Any:
+    try:
+        return _READERS[form](text)
+    except RecursionError as exc:
+        raise Unreadable("nested too deep") from exc
 
 
 def write(params: Mapping[str, Any], form: Format) -> str:

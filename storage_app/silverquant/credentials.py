@@ -42,7 +42,8 @@ def read(path: Path | None = None) -> Credentials:
     try:
         tree = ast.parse(text)
     except SyntaxError as exc:
-        raise LegacyFileError(path, exc.lineno or 0, "", exc.text or "", exc.msg) from exc
+        # The line itself may hold a secret and is not repeated.
+        raise LegacyFileError(path, exc.lineno or 0, "", "", exc.msg) from exc
     values: dict[str, Any] = {}
     skipped = []
     for name, node in _assignments(tree):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,8 @@ from storage_app.stores.file.documents import read_document, updating
 
 def merged(binding: Binding, document: dict[str, Any]) -> dict[str, Any]:
     """Return the document with the keys that the platform does not know."""
-    path = _path(binding)
-    if path.exists():
-        for code, more in read_document(path).items():
+    if os.path.exists(binding.extra_path):  # noqa: PTH110, at each tick
+        for code, more in read_document(Path(binding.extra_path)).items():
             if code in document:
                 document[code] = {**more, **document[code]}
     return document
@@ -27,12 +27,8 @@ def keep(binding: Binding, entries: Mapping[str, Any]) -> None:
         if isinstance(entry, Mapping)
         and (more := {key: value for key, value in entry.items() if key != "day_count"})
     }
-    path = _path(binding)
+    path = Path(binding.extra_path)
     if wanted or path.exists():
         with updating(path) as document:
             document.clear()
             document.update(wanted)
-
-
-def _path(binding: Binding) -> Path:
-    return binding.path.with_suffix(".extra.json")

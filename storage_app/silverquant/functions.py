@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Final
 
 from storage_app.contract.errors import InvalidInput
-from storage_app.contract.types import BookState, PositionState
+from storage_app.contract.types import BookState
 from storage_app.legacy.orders import KINDS
 from storage_app.silverquant import registry, views
 from storage_app.silverquant.registry import Binding, Kind
@@ -166,22 +166,19 @@ def is_in_continuous_auction(curr_time: str) -> bool:
 def _new_extremes(
     book: BookState, quotes: Quotes, positions: Iterable[Any], ignore_open_day: bool
 ) -> dict[str, tuple[float, float]]:
-    """Return highs and lows of the codes that set a new one."""
+    """Return highs and lows of the codes that set a new one; written to be quick."""
     prices = {}
     for position in positions:
         code = position.stock_code
         state, quote = book.positions.get(code), quotes.get(code)
-        if state is None or quote is None or not _counts(state, ignore_open_day):
+        if state is None or quote is None or state.held_days is None:
             continue
-        high, low = quote["high"], quote["low"]
-        is_higher = state.max_price is None or high > state.max_price
-        if is_higher or state.min_price is None or low < state.min_price:
-            prices[code] = (high if is_higher else max(state.max_price or high, low), low)
+        if ignore_open_day and state.held_days <= 0:
+            continue
+        high, low, highest, lowest = quote["high"], quote["low"], state.max_price, state.min_price
+        if highest is None or lowest is None or high > highest or low < lowest:
+            prices[code] = (high if highest is None else max(high, highest), low)
     return prices
-
-
-def _counts(state: PositionState, ignore_open_day: bool) -> bool:
-    return state.held_days is not None and (state.held_days > 0 or not ignore_open_day)
 
 
 def _refuse_other_books(held: Binding, paths: Iterable[str]) -> None:

@@ -12,6 +12,7 @@ import logging
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from storage_app.contract.errors import StorageError
 from storage_app.contract.roles import DataStore
 from storage_app.contract.types import FillOutcome, PriceType, Side
 from storage_app.silverquant.recorder import BrokerFill, BrokerOrder, Recorder
@@ -62,8 +63,13 @@ class GmRecorder:
     def on_execution_report(self, rpt: Any) -> FillOutcome | None:
         recorder, side = self._recorder(), _SIDES.get(rpt.side)
         outcome = None
-        if side is not None and rpt.exec_type == TRADE:
-            outcome = recorder.fill(_fill(rpt, side))
+        try:
+            if side is not None and rpt.exec_type == TRADE:
+                outcome = recorder.fill(_fill(rpt, side))
+        except StorageError:
+            # Whatever became of the record, the strategy has to know of its fill.
+            self._pass_on("on_execution_report", rpt)
+            raise
         if outcome is None or outcome.is_new:
             self._pass_on("on_execution_report", rpt)
         return outcome

@@ -16,6 +16,7 @@ import logging
 from collections.abc import Callable
 from typing import Any, Final
 
+from storage_app.contract.errors import StorageError
 from storage_app.contract.roles import DataStore
 from storage_app.contract.rules import Capital
 from storage_app.contract.types import FillOutcome, PriceType, Side
@@ -49,16 +50,21 @@ class QmtRecorder:
         namespace: str = "",
         store: DataStore | None = None,
         assets: Callable[[], Any] | None = None,
+        remaining: Callable[[str], int | None] | None = None,
     ) -> None:
         """Record into a book from now on.
 
         Without `assets`, known cash moves by the amount of each fill, until `on_stock_asset`
         says more. With it, the account is asked with each fill (an XtAsset): xtquant answers a
         question within a callback only after `set_relaxed_response_order_enabled(True)`.
+        `remaining` tells the shares left of a code after a sell, under the same condition; it
+        settles positions whose volume nobody recorded.
         """
         book = f"{account}/{namespace}" if namespace else account
         names = getattr(getattr(self, "stock_names", None), "get_name", None)
-        self.recorder = Recorder(book, strategy_name, store, names, _capital_source(assets))
+        self.recorder = Recorder(
+            book, strategy_name, store, names, _capital_source(assets), remaining
+        )
 
     def on_stock_order(self, order: Any) -> None:
         recorder, side = self._recorder(), _SIDES.get(order.order_type)
@@ -73,8 +79,13 @@ class QmtRecorder:
     def on_stock_trade(self, trade: Any) -> FillOutcome | None:
         recorder, side = self._recorder(), _SIDES.get(trade.order_type)
         outcome = None
-        if side is not None:
-            outcome = recorder.fill(_fill(trade, side))
+        try:
+            if side is not None:
+                outcome = recorder.fill(_fill(trade, side))
+        except StorageError:
+            # Whatever became of the record, the strategy has to know of its fill.
+            self._pass_on("on_stock_trade", trade)
+            raise
         # A repeat is none of a strategy's business: it would tell people of it once more.
         if outcome is None or outcome.is_new:
             self._pass_on("on_stock_trade", trade)

@@ -100,7 +100,7 @@ def reconcile(
     home = parse_book(f"{number}/{namespace}" if namespace else number)
     lines = tuple(_compare(opened, number, home, shares_of(broker_positions)))
     at = clock.now()
-    found = [as_finding(line) for line in lines if not line.is_equal]
+    found = [as_finding(number, line) for line in lines if not line.is_equal]
     summary = {"account_id": number, "codes": len(lines), "differences": len(found)}
     ident = records.store_report(opened, actor, at, summary, found)
     return Reconciliation(ident, number, at, lines)
@@ -173,8 +173,9 @@ def shares_of(positions: Mapping[str, int] | Iterable[Any]) -> dict[str, int]:
     return {code: volume for code, volume in shares.items() if volume}
 
 
-def as_finding(line: Line) -> dict[str, Any]:
-    return {**asdict(line), "proposal": line.proposal.value}
+def as_finding(account: str, line: Line) -> dict[str, Any]:
+    """Return what the report keeps; who may see the account may see it."""
+    return {"account_id": account, **asdict(line), "proposal": line.proposal.value}
 
 
 def _code_of(position: Any) -> str:

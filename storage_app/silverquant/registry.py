@@ -51,7 +51,7 @@ NAMES: Final = {
 _FLAT_NAMES: Final = frozenset({"held_days.json"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Binding:
     path: Path
     book: str
@@ -62,6 +62,11 @@ class Binding:
     @property
     def account(self) -> str:
         return self.book.partition("/")[0]
+
+    @functools.cached_property
+    def extra_path(self) -> str:
+        """Where keys stand that the platform does not know."""
+        return str(self.path.with_suffix(".extra.json"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +129,14 @@ def bind_tree(path: str | os.PathLike[str], account: str) -> None:
 
 def find(path: str | os.PathLike[str]) -> Binding | None:
     """Return what a path stands for, None for a plain file."""
-    return _find(_absolute(path))
+    # A tick asks three times; only a relative path has to be looked at anew.
+    text = os.fspath(path)
+    return _find(text if os.path.isabs(text) else os.path.abspath(text))  # noqa: PTH100, PTH117
 
 
 @functools.lru_cache(maxsize=1024)
 def _find(path: str) -> Binding | None:
+    path = _absolute(path)
     if path in _files:
         return _files[path]
     place = Path(path)

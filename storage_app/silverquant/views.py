@@ -41,34 +41,33 @@ def load(binding: Binding) -> Document:
         return held_document(binding, book)
     if binding.kind is Kind.DEALS:
         raise InvalidInput(f"{binding.path} holds orders, not JSON")
-    prices = price_document(book, binding.kind)
-    _bases()[binding.path] = dict(prices)
-    return prices
+    _bases()[binding.path] = book
+    return price_document(book, binding.kind)
 
 
 def held_document(binding: Binding, book: BookState) -> Document:
-    days = {code: state.held_days for code, state in book.positions.items() if _is_holding(state)}
-    base: Document = {INCREMENT_DATE: book.increment_date and book.increment_date.isoformat()}
-    _bases()[binding.path] = base | days
-    document: Document = {key: value for key, value in base.items() if value is not None}
+    _bases()[binding.path] = book
+    document: Document = {}
+    if book.increment_date is not None:
+        document[INCREMENT_DATE] = book.increment_date.isoformat()
     if binding.form is Form.FLAT:
-        return document | days
-    document |= {code: {DAY_COUNT: count} for code, count in days.items()}
+        return document | _days_of(book)
+    for code, state in book.positions.items():
+        if _is_holding(state):
+            document[code] = {DAY_COUNT: state.held_days}
     return extras.merged(binding, document)
 
 
 def price_document(book: BookState, kind: Kind) -> dict[str, float]:
-    name = "max_price" if kind is Kind.HIGHEST else "min_price"
-    found = ((code, getattr(state, name)) for code, state in book.positions.items())
-    return {code: price for code, price in found if price is not None}
+    positions = book.positions.items()
+    if kind is Kind.HIGHEST:
+        return {code: one.max_price for code, one in positions if one.max_price is not None}
+    return {code: one.min_price for code, one in positions if one.min_price is not None}
 
 
 def save(binding: Binding, document: Mapping[str, Any]) -> None:
     """Apply what the document changes against what this thread read last."""
-    base = _bases().get(binding.path)
-    if base is None:
-        load(binding)
-        base = _bases()[binding.path]
+    base = _bases().get(binding.path) or read_book(binding)
     if binding.kind is Kind.HELD:
         _save_held(binding, base, document)
     else:
@@ -121,15 +120,16 @@ def bought(binding: Binding, codes: list[str]) -> None:
     store.open_positions(binding.book, codes)
 
 
-def _save_held(binding: Binding, base: Document, document: Mapping[str, Any]) -> None:
+def _save_held(binding: Binding, seen: BookState, document: Mapping[str, Any]) -> None:
+    base = _days_of(seen)
     done = _parse_day(document.get(INCREMENT_DATE))
     days = {parse_code(key): _parse_days(key, one) for key, one in _entries(document).items()}
     extras.keep(binding, _entries(document))
-    if done != _parse_day(base.get(INCREMENT_DATE)):
+    if done != seen.increment_date:
         _replace(binding, base, days, done)
         return
     store = registry.store()
-    for code in base.keys() - days.keys() - {INCREMENT_DATE}:
+    for code in base.keys() - days.keys():
         store.delete_held_days(code, binding.book)
     for code, count in days.items():
         if code in base and base[code] == count:
@@ -143,7 +143,10 @@ def _save_held(binding: Binding, base: Document, document: Mapping[str, Any]) ->
 
 
 def _replace(
-    binding: Binding, base: Document, days: Mapping[str, int | None], done: date | None
+    binding: Binding,
+    base: Mapping[str, int | None],
+    days: Mapping[str, int | None],
+    done: date | None,
 ) -> None:
     """Write ages with the date of their increment, for a script that counts by itself."""
     positions = dict(read_book(binding).positions)
@@ -156,7 +159,8 @@ def _replace(
     registry.store().replace_positions(binding.book, positions, done)
 
 
-def _save_prices(binding: Binding, base: Document, document: Mapping[str, Any]) -> None:
+def _save_prices(binding: Binding, seen: BookState, document: Mapping[str, Any]) -> None:
+    base = price_document(seen, binding.kind)
     store = registry.store()
     is_highest = binding.kind is Kind.HIGHEST
     update = store.update_max_price if is_highest else store.update_min_price
@@ -165,6 +169,10 @@ def _save_prices(binding: Binding, base: Document, document: Mapping[str, Any]) 
         if base.get(code) != price:
             update(code, price, binding.book)
     forget(binding, sorted(base.keys() - prices.keys()))
+
+
+def _days_of(book: BookState) -> dict[str, int | None]:
+    return {code: one.held_days for code, one in book.positions.items() if _is_holding(one)}
 
 
 def _is_holding(state: PositionState) -> bool:
@@ -187,8 +195,8 @@ def _parse_day(value: Any) -> date | None:
     return parse_date(value) if value else None
 
 
-def _bases() -> dict[Any, Document]:
-    bases: dict[Any, Document] | None = getattr(_seen, "bases", None)
+def _bases() -> dict[Any, BookState]:
+    bases: dict[Any, BookState] | None = getattr(_seen, "bases", None)
     if bases is None:
         bases = _seen.bases = {}
     return bases

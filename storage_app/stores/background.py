@@ -106,12 +106,15 @@ class Worker:
 
     def _round(self) -> float | None:
         try:
-            return self._work()
+            pause = self._work()
         except Exception:  # the thread goes on
             logger.exception("A round of %s failed", self.name)
-            return FAULT_SECONDS
-        finally:
+            pause = FAULT_SECONDS
+        try:
             close_old_connections()
+        except Exception:  # here as well
+            logger.exception("The connections of %s cannot be checked", self.name)
+        return pause
 
 
 def wait_for_threads(timeout: float) -> list[str]:

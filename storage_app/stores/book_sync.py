@@ -36,6 +36,8 @@ KIND: Final = position_entries.KIND
 RETURN_SECONDS: Final = 0.1
 # Between two looks at what others change; with the copying it stays below 5 s.
 FOLLOW_SECONDS: Final = 2.0
+# Until a host adds what it had done to a book that another one holds and does not rebuild.
+PATIENCE_SECONDS: Final = 10.0
 
 
 class LostElsewhere(Unavailable):
@@ -62,7 +64,11 @@ class BookSync:
         self.settlement = Settlement(primary, mirror, outbox.journal)
         self._directory = outbox.journal.directory
         self._flag = self._directory / "positions.on_files"
+        self._raising = self._directory / "positions.to_files"
         self._known: dict[str, BookMarks] = {}
+        # Books that wait for another host, with the moment since when.
+        self._waiting: dict[str, tuple[float, BookMarks]] = {}
+        self._was_on_files = False
         # Losses that the log has told of.
         self._told: set[tuple[str, BookMarks]] = set()
         outbox.register(KIND, PRIMARY, self._bring_back)
@@ -76,7 +82,21 @@ class BookSync:
         return host_name(self._directory)
 
     def is_on_files(self) -> bool:
-        return self._flag.exists()
+        if self._flag.exists():
+            self._was_on_files = True
+            return True
+        if self._was_on_files:
+            self._was_on_files = False
+            self._learn()
+        return False
+
+    def _learn(self) -> None:
+        """Know what another process of the host has brought to Redis, before it is asked."""
+        for book, known in list(self._known.items()):
+            marks = self.mirror.read_marks(book)
+            is_later = marks.generation != known.generation or marks.revision > known.revision
+            if marks.generation and is_later:
+                self._known[book] = marks
 
     def host_lock(self) -> AbstractContextManager[None]:
         return locked(self._flag)
@@ -142,8 +162,11 @@ class BookSync:
 
     def _raise_flag(self, reason: Unavailable) -> None:
         if not self._flag.exists():
+            # Whoever notes a change from now on brings it to the files before it returns.
+            self._raising.touch()
             self.catch_up()
             self._flag.touch()
+            self._raising.unlink(missing_ok=True)
             logger.warning("Positions go to the files: %s", reason)
 
     def check_lease(self, book: str, *, may_begin: bool) -> None:
@@ -164,6 +187,15 @@ class BookSync:
         else:
             reason = f"this host knows no book {book}"
         raise Unavailable(self.primary.component, f"it is down, and {reason}")
+
+    def note_done(self) -> None:
+        """Bring a change that was noted to the files, if the host works on them by now."""
+        if self._raising.exists() or self._flag.exists():
+            with self.host_lock():
+                # One that is left was a dead process's.
+                self._raising.unlink(missing_ok=True)
+                if self._flag.exists():
+                    self.catch_up()
 
     def catch_up(self) -> None:
         """Apply to the files what the journal has and they have not; the host lock is held."""
@@ -200,7 +232,7 @@ class BookSync:
 
     def leave_files(self) -> None:
         """Bring the books to Redis and go back to it; Unavailable while it is down."""
-        if not self._flag.exists():
+        if not self.is_on_files():
             return
         self.breaker.check()
         with self.host_lock():
@@ -220,7 +252,23 @@ class BookSync:
         self.leave_files()
         yield []
 
-    def _settle(self, book: str, owed: list[Entry], *, may_rebuild: bool = True) -> bool:
+    def _has_waited(self, book: str, marks: BookMarks) -> bool:
+        """Tell whether a book has been older than it was for so long that the host that holds
+        it, and rebuilds it at once, seems not to know of what was lost."""
+        since, known = self._waiting.get(book, (0.0, marks))
+        if not since or known != marks:
+            self._waiting[book] = (time.monotonic(), marks)
+            return False
+        return time.monotonic() - since > PATIENCE_SECONDS
+
+    def _settle(
+        self,
+        book: str,
+        owed: list[Entry],
+        *,
+        may_rebuild: bool = True,
+        may_mend: bool = False,
+    ) -> bool:
         """Make Redis and the files agree on a book; the host lock is held.
 
         False if Redis has lost the book and it is not for this host, or not now, to rebuild it.
@@ -229,19 +277,21 @@ class BookSync:
         if not owed and not ours.generation:
             return True  # left by file mode, and no mirror of anything
         may_rebuild = may_rebuild and (bool(owed) or self._is_ours(ours))
-        marks = self.settlement.settle(book, owed, self._well_until(), may_rebuild=may_rebuild)
+        marks = self.settlement.settle(
+            book, owed, self.outage(), may_rebuild=may_rebuild, may_mend=may_mend
+        )
         if marks is None:
             return False
         self._known[book] = marks
         self.outbox.journal.mark(owed, PRIMARY)
         return True
 
-    def _well_until(self) -> float:
-        """Return when this host went to the files, or now."""
+    def outage(self) -> int:
+        """Return when this host went to its files, in nanoseconds since 1970; 0 if it did not."""
         try:
-            return self._flag.stat().st_mtime
+            return self._flag.stat().st_mtime_ns
         except FileNotFoundError:
-            return time.time()
+            return 0
 
     # --- following --------------------------------------------------------------------------
 
@@ -259,10 +309,12 @@ class BookSync:
             copy = self.breaker.call(self.primary.dump, book)
             known = self.mirror.read_copy(book)
             if not is_lost(copy.marks, known.marks):
+                self._waiting.pop(book, None)
                 self.mirror.load_copy(book, copy)
                 return True
             self.settlement.begin()
-            if self._settle(book, [], may_rebuild=False):
+            may_mend = self._has_waited(book, known.marks)
+            if self._settle(book, [], may_rebuild=False, may_mend=may_mend):
                 return True
             if self._is_ours(known.marks):
                 self._raise_flag(Unavailable(self.primary.component, f"it has lost book {book}"))

@@ -145,6 +145,8 @@ class JournalSource:
         self._journal = Journal(directory)
         self._tail = self._journal.tail()
         self._owed: dict[Place, Entry] = {}
+        if directory.is_dir():
+            self._journal.sweep()
 
     def append(self, body: list[Any]) -> Entry:
         entry = self._journal.append(KIND, body, marks=_MARKS)
@@ -163,7 +165,6 @@ class JournalSource:
         self._journal.mark(entries, PRIMARY)
 
     def close(self) -> None:
-        self._journal.sweep()
         self._journal.close()
 
 

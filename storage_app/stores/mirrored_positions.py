@@ -151,7 +151,10 @@ class MirroredPositions(Mirrored[RedisPositions, FilePositions], PositionStore):
         result = self.breaker.call(getattr(self.primary, name), account_id=book, **arguments)
         answer = self.primary.answered
         known = self.sync.known_marks(book)
-        self.sync.believe(book, answer.marks)
+        is_current = self.sync.believe(book, answer.marks)
+        if not is_current and self.sync.known_marks(book).generation != answer.marks.generation:
+            # It was done on what Redis had lost, and the book was rebuilt without it since.
+            return self._write_primary(name, book, arguments)
         is_news = name != "raise_extremes" and answer.marks.revision > known.revision
         # What was done already may have been done by a program that died before it noted it.
         if answer.is_change or is_news:
@@ -166,13 +169,11 @@ class MirroredPositions(Mirrored[RedisPositions, FilePositions], PositionStore):
         is_tick = name == "raise_extremes"
         done = (True, not self.switches.dual_write)
         self.outbox.append(KIND, body, marks=done, sync=not is_tick)
-        if self.sync.is_on_files():
-            with self.sync.host_lock():
-                self.sync.catch_up()
+        self.sync.note_done()
 
     def _write_files(self, name: str, book: str, arguments: dict[str, Any]) -> Any:
         self.sync.check_lease(book, may_begin=self.switches.claims)
-        self.sync.settlement.keep_base(book)
+        self.sync.settlement.keep_base(book, self.sync.outage())
         body = position_entries.to_body(book, None, name, arguments)
         entry = self.outbox.append(KIND, body)
         result = getattr(self.mirror, name)(account_id=book, **arguments)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, ClassVar, Final
 
@@ -113,6 +114,8 @@ class _Book(MirroredReads[PrimaryT, MirrorT]):
         self, primary: PrimaryT, mirror: MirrorT, outbox: Outbox, switches: Switches
     ) -> None:
         super().__init__(primary, mirror, outbox, switches)
+        # The database was gone before the snapshot had a change.
+        self.is_behind = False
         if switches.dual_write:
             outbox.every(SNAPSHOT_SECONDS, f"snapshot of {self.book}", self.refresh)
             uid = f"{outbox.journal.directory} {self.book}"
@@ -136,7 +139,9 @@ class _Book(MirroredReads[PrimaryT, MirrorT]):
 
     def _on_change(self, book: str, **_: object) -> None:
         if book == self.book:
+            self.is_behind = True
             self.refresh()
+            self.is_behind = False
 
 
 class MirroredStrategies(_Book[OrmStrategies, FileStrategies]):
@@ -156,6 +161,24 @@ class MirroredStrategies(_Book[OrmStrategies, FileStrategies]):
 
     def has_snapshot(self) -> bool:
         return self.mirror.exists()
+
+    def save_strategy_params(
+        self, strategy_name: str, params: Mapping[str, Any], remark: str = ""
+    ) -> int:
+        save = self._writing("save_strategy_params")
+        version = int(save(strategy_name, params, remark))
+        self._note(self.mirror.add_version, strategy_name, version, params, remark)
+        return version
+
+    def activate_strategy_params(self, strategy_name: str, version: int) -> None:
+        self._writing("activate_strategy_params")(strategy_name, version)
+        self._note(self.mirror.activate_strategy_params, strategy_name, version)
+
+    def _note(self, change: Callable[..., None], *args: Any) -> None:
+        """Do in the snapshot what was acknowledged and cannot be read from the database now."""
+        if self.is_behind:
+            with suppress(NotFound):
+                change(*args)
 
 
 class MirroredAccounts(_Book[OrmAccounts, FileAccounts]):

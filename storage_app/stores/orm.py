@@ -64,13 +64,20 @@ def _drop_if_silent() -> None:
 
 
 def _probe(host: str, port: int) -> None:
-    """Find out soon whether anybody listens, since the driver counts in whole seconds."""
+    """Find out soon whether anybody answers, since the driver counts in whole seconds.
+
+    The server speaks first. One that is silent or slow would cost a timeout for each of the
+    steps of signing in.
+    """
     if host.startswith("/"):
         return
     try:
-        socket.create_connection((host, port), PROBE_TIMEOUT).close()
+        with socket.create_connection((host, port), PROBE_TIMEOUT) as connected:
+            greeting = connected.recv(1)
     except OSError as exc:
         raise Unavailable("mysql", f"{host}:{port}: {exc}") from exc
+    if not greeting:
+        raise Unavailable("mysql", f"{host}:{port}: it hangs up")
 
 
 class _Relational:

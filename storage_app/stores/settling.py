@@ -49,35 +49,44 @@ class Settlement:
         # What `_recent` has read, for the books that are settled together.
         self._journalled: tuple[float, list[Entry]] | None = None
 
-    def keep_base(self, book: str) -> None:
-        """Keep the book as it is before the first change that Redis does not have."""
+    def keep_base(self, book: str, outage: int) -> None:
+        """Keep the book as it is before its first change of an outage, which a number tells."""
         path = self._base_path(book)
-        if self._read_base(book, self.mirror.read_marks(book)) is None:
+        if self._read_base(book, outage) is None:
             make_directory(path.parent)
             document = position_entries.to_document(self.mirror.read_copy(book))
-            atomic_write_bytes(path, dump_document(document))
+            atomic_write_bytes(path, dump_document(document | {"outage": outage}))
 
     def begin(self) -> None:
         """Read the journal anew for what is settled next."""
         self._journalled = None
 
     def settle(
-        self, book: str, owed: list[Entry], well_until: float, *, may_rebuild: bool
+        self,
+        book: str,
+        owed: list[Entry],
+        outage: int,
+        *,
+        may_rebuild: bool,
+        may_mend: bool = False,
     ) -> BookMarks | None:
         """Make both agree, which brings what is owed to Redis; return the marks of the book.
 
         None, and nothing is done, if Redis has lost the book and must not be rebuilt.
-        `well_until` is when this host last was well informed by Redis.
+        `outage` is when this host went to its files, in nanoseconds since 1970, 0 if it did not.
         """
         ours = self.mirror.read_copy(book)
         while True:
             theirs = self.primary.dump(book)
             wanted: BookCopy | None
             if not is_lost(theirs.marks, ours.marks) or ours.marks.generation in theirs.lineage:
-                changes = self._changes(book, theirs, owed, well_until)
-                wanted = self._merged(book, ours, theirs, changes, is_owed=bool(owed))
+                changes = self._changes(book, theirs, owed, outage / 1e9 or time.time())
+                base = self._read_base(book, outage) or ours
+                wanted = self._merged(book, base, ours, theirs, changes, is_owed=bool(owed))
             elif may_rebuild:
                 wanted = _rebuilt(ours, theirs.marks)
+            elif may_mend and theirs.marks.generation == ours.marks.generation:
+                wanted = self._mended(book, ours, theirs)
             else:
                 return None
             if wanted is None:
@@ -122,6 +131,7 @@ class Settlement:
     def _merged(
         self,
         book: str,
+        base: BookCopy,
         ours: BookCopy,
         theirs: BookCopy,
         changes: Iterator[Change],
@@ -135,7 +145,6 @@ class Settlement:
             # Nobody else changed it.
             result = Merged(ours.state, ours.applied)
         else:
-            base = self._read_base(book, ours.marks) or ours
             result = merge(base, ours, theirs, changes)
             self._note_stopped(book, ours, result)
         if (result.state, result.applied) == (theirs.state, theirs.applied):
@@ -146,6 +155,16 @@ class Settlement:
             theirs.marks.lease or ours.marks.lease,
         )
         return replace(theirs, state=result.state, applied=result.applied, marks=marks)
+
+    def _mended(self, book: str, ours: BookCopy, theirs: BookCopy) -> BookCopy:
+        """Return an older book, which whoever holds it takes for whole, with what we had done
+        since; as a new generation, so that every other host adds its own."""
+        generation, revision, lease = theirs.marks
+        older = replace(theirs, lineage=dict(theirs.lineage) | {generation: revision})
+        result = merge(ours, ours, older, self._changes(book, older, [], time.time()))
+        self._note_stopped(book, ours, result)
+        marks = BookMarks(new_generation(), max(revision, ours.marks.revision) + 1, lease)
+        return replace(older, state=result.state, applied=result.applied, marks=marks)
 
     def _changes(
         self, book: str, theirs: BookCopy, owed: list[Entry], well_until: float
@@ -183,11 +202,11 @@ class Settlement:
     def _base_path(self, book: str) -> Path:
         return self.journal.directory / "bases" / f"{quote(book, safe='')}.json"
 
-    def _read_base(self, book: str, marks: BookMarks) -> BookCopy | None:
+    def _read_base(self, book: str, outage: int) -> BookCopy | None:
         """Return the book as it was before the outage; None if what is kept is of another one."""
         document = read_document(self._base_path(book))
-        base = position_entries.from_document(document) if document else None
-        return base if base is not None and base.marks == marks else None
+        is_of_this = outage and document.get("outage") == outage
+        return position_entries.from_document(document) if is_of_this else None
 
 
 def _rebuilt(ours: BookCopy, theirs: BookMarks) -> BookCopy:

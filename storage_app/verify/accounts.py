@@ -20,6 +20,7 @@ from storage_app.verify.documents import (
     has_snapshot,
     seconds_to_settle,
     snapshot_directory,
+    standing,
 )
 from storage_app.verify.scope import Examination, Scope
 
@@ -31,12 +32,12 @@ CAPITAL_FIELDS: Final = frozenset(
 def compare(exam: Examination) -> Iterator[Difference]:
     if not has_snapshot(exam):
         return
-    exam.watch.step(Kind.ACCOUNTS, 0, 1)
+    exam.step(Kind.ACCOUNTS, 0, 1)
     found = _compare(exam)
     if found and (wait := _wait(exam.scope)):
         time.sleep(wait)
-        found = _compare(exam)
-    exam.watch.step(Kind.ACCOUNTS, 1, 1)
+        found = standing(found, _compare(exam))
+    exam.step(Kind.ACCOUNTS, 1, 1)
     yield from found
 
 

@@ -41,7 +41,7 @@ def compare(exam: Examination) -> Iterator[Difference]:
     due = last_close()
     if newest is not None and newest[0] >= due:
         return
-    if newest is None and _set_up_at() >= due:
+    if not exam.counts["backups"] and _set_up_at() >= due:
         exam.note(
             gettext_noop("There is no backup yet; the platform is younger than the last close.")
         )

@@ -6,6 +6,8 @@ Nothing here writes to a store: `verify_stores`, the nightly task and the admin 
 
 from __future__ import annotations
 
+import logging
+import socket
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -31,8 +33,10 @@ from storage_app.verify import (
     strategies,
     trades,
 )
-from storage_app.verify.differences import Difference, Kind, damaged
+from storage_app.verify.differences import Difference, Kind, below, damaged
 from storage_app.verify.scope import Examination, Scope
+
+logger = logging.getLogger(__name__)
 
 # What one report holds; all that is found beyond is counted.
 KEPT_FINDINGS: Final = 2000
@@ -95,6 +99,13 @@ def run(actor: Actor, scope: Scope | None = None, watch: Watch = UNWATCHED) -> R
         raise
     finally:
         _store(report, exam, found)
+    if not found.is_clean:
+        logger.warning(
+            "Stores differ: %s; not compared: %s; report %s",
+            dict(found.by_kind),
+            found.unavailable,
+            report.pk,
+        )
     return report
 
 
@@ -112,11 +123,12 @@ def differences(exam: Examination, found: Found) -> Iterator[Difference]:
     """Yield what the comparisons of the scope find; note the servers that do not answer."""
     for kind in exam.scope.wanted:
         try:
-            yield from COMPARISONS[kind](exam)
+            for difference in COMPARISONS[kind](exam):
+                yield below(difference, exam.scope.data_dir)
         except Unavailable as exc:
             found.unavailable[kind.value] = str(exc)
         except Corrupt as exc:
-            yield damaged(kind, exc)
+            yield below(damaged(kind, exc), exam.scope.data_dir)
 
 
 def _store(report: Report, exam: Examination, found: Found) -> None:
@@ -131,9 +143,10 @@ def _store(report: Report, exam: Examination, found: Found) -> None:
 def _summary(exam: Examination, found: Found) -> dict[str, Any]:
     total = sum(found.by_kind.values())
     return {
+        "host": socket.gethostname(),
         "scope": exam.scope.as_json(),
-        "compared": dict(exam.counts),
         "differences": dict(found.by_kind),
+        "compared": dict(exam.counts),
         "not_kept": total - len(found.kept),
         "unavailable": found.unavailable,
         "notes": exam.notes,

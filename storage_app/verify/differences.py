@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
@@ -37,7 +38,10 @@ class Problem(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One store's word: where it stands and what stands there, None for nothing."""
+    """One store's word: where it stands and what stands there, None for nothing.
+
+    The value is JSON, or a sentence as `told` makes it.
+    """
 
     where: str
     value: Any = None
@@ -88,11 +92,24 @@ def identity_of(finding: Mapping[str, Any]) -> tuple[str, str, str]:
 
 def damaged(kind: Kind, error: Corrupt, unit: str = "", account_id: str = "") -> Difference:
     """Return what a file that cannot be believed amounts to."""
-    side = Side(str(error.path), error.reason)
-    other = Side("", None)
-    return Difference(
-        kind, Problem.DAMAGED, error.path.name, "", side, other, unit or error.path.name, account_id
+    path = str(error.path)
+    sides = Side(path, error.reason), Side("")
+    return Difference(kind, Problem.DAMAGED, path, "", *sides, unit or path, account_id)
+
+
+def below(difference: Difference, data_dir: Path) -> Difference:
+    """Return the difference with its paths told from DATA_DIR on."""
+    start = f"{data_dir}{os.sep}"
+    left, right = (
+        replace(side, where=side.where.removeprefix(start))
+        for side in (difference.left, difference.right)
     )
+    return replace(difference, key=difference.key.removeprefix(start), left=left, right=right)
+
+
+def told(message: str, **values: Any) -> list[Any]:
+    """Return a value that is a sentence; whoever shows it translates the message."""
+    return [message, values]
 
 
 def since(difference: Difference, moment: str) -> Difference:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -61,6 +61,13 @@ def seconds_to_settle(patience: float, changed: Iterable[datetime | None]) -> fl
         return 0.0
     age = (clock.now() - max(known)).total_seconds()
     return min(max(patience - age, 0.0), patience)
+
+
+def standing(first: Sequence[Difference], second: Sequence[Difference]) -> list[Difference]:
+    """Return what differed at both looks, with a snapshot that has not moved in between."""
+    before = {one.identity: one.right.value for one in first}
+    absent = object()
+    return [one for one in second if before.get(one.identity, absent) == one.right.value]
 
 
 def _brief(values: Mapping[str, Any] | None) -> str | None:

@@ -8,21 +8,24 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
 
+from django.utils.translation import gettext_noop
+
 from storage_app.stores.journal_segments import Damage, Place
 from storage_app.verify import pending
-from storage_app.verify.differences import Difference, Kind, Problem, Side
+from storage_app.verify.differences import Difference, Kind, Problem, Side, told
 from storage_app.verify.positions import ON_FILES, account_of
 from storage_app.verify.scope import Examination
 from trades_app.market import clock
 
 REPLAY: Final = "replay"
+ENTRIES: Final = gettext_noop("%(count)d entries since %(since)s")
 _SERVER: Final = "server"
 _FILES: Final = "files"
 
 
 def compare(exam: Examination) -> Iterator[Difference]:
     journal = exam.scope.journal
-    exam.watch.step(Kind.JOURNALS, 0, 1)
+    exam.step(Kind.JOURNALS, 0, 1)
     before = {one.place for one in pending.read(journal)}
     damage = set(pending.read_damage(journal))
     on_files = (journal / ON_FILES).exists()
@@ -35,7 +38,7 @@ def compare(exam: Examination) -> Iterator[Difference]:
             if on_files and (journal / ON_FILES).exists():
                 yield _host_on_files(journal)
     exam.counts["journals"] += 1
-    exam.watch.step(Kind.JOURNALS, 1, 1)
+    exam.step(Kind.JOURNALS, 1, 1)
 
 
 def _owed(exam: Examination, before: set[Place]) -> Iterator[Difference]:
@@ -58,7 +61,7 @@ def _owed(exam: Examination, before: set[Place]) -> Iterator[Difference]:
             Problem.OWED,
             f"{kind} {book}",
             reader,
-            Side("journal", f"{count} entries since {since:%Y-%m-%d %H:%M:%S}"),
+            Side("journal", told(ENTRIES, count=count, since=f"{since:%Y-%m-%d %H:%M:%S}")),
             Side(reader, None),
             REPLAY,
             account_of(book),
@@ -69,7 +72,7 @@ def _damaged(found: set[Damage]) -> Iterator[Difference]:
     for one in sorted(found, key=str):
         left, right = Side(str(one.path), one.reason), Side("")
         yield Difference(
-            Kind.JOURNALS, Problem.DAMAGED, one.path.name, f"byte {one.offset}", left, right
+            Kind.JOURNALS, Problem.DAMAGED, one.path.name, f"@{one.offset}", left, right
         )
 
 

@@ -20,7 +20,7 @@ from storage_app.contract.errors import Corrupt
 from storage_app.stores.clickhouse import translating
 from storage_app.stores.file.documents import read_document
 from storage_app.stores.file.klines import FACTORS, FileKlines
-from storage_app.verify.differences import Difference, Kind, Problem, Side, damaged
+from storage_app.verify.differences import Difference, Kind, Problem, Side, damaged, told
 from storage_app.verify.scope import Examination, Scope
 from trades_app.checksums import bar_hashes, sum_hashes
 from trades_app.quality import FEN_PER_YUAN, PRICES, TICKS_PER_YUAN, scaled
@@ -74,13 +74,13 @@ def compare(exam: Examination) -> Iterator[Difference]:
     for series, versions in sorted(mirrored.items()):
         codes = sorted(versions)
         for start in range(0, len(codes), BATCH_CODES):
-            exam.watch.step(Kind.KLINES, done + start, total)
+            exam.step(Kind.KLINES, done + start, total)
             part = {code: versions[code] for code in codes[start : start + BATCH_CODES]}
             for difference in _compare_part(exam, series, part, DETAILED - told):
                 told += 1
                 yield difference
         done += len(codes)
-    exam.watch.step(Kind.KLINES, total, total)
+    exam.step(Kind.KLINES, total, total)
 
 
 def read_mirrored(scope: Scope) -> dict[str, dict[str, int]]:
@@ -189,7 +189,9 @@ def _compare_code(
 
     key = unit_of(series, code)
     if not one.rows or not other.rows:
-        left, right = (f"{side.rows} bars" if side.rows else None for side in (one, other))
+        left, right = (
+            told("%(count)d bars", count=side.rows) if side.rows else None for side in (one, other)
+        )
         yield differ(key, "", left, right, Problem.MISSING)
         return
     if is_whole:

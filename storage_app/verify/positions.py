@@ -20,7 +20,7 @@ from storage_app.stores.file.positions import FilePositions
 from storage_app.stores.redis import RedisPositions, book_key
 from storage_app.verify import pending
 from storage_app.verify.books import FileBook, read_book
-from storage_app.verify.differences import Difference, Kind, Problem, Side, damaged
+from storage_app.verify.differences import Difference, Kind, Problem, Side, damaged, told
 from storage_app.verify.scope import Examination
 from trades_app.market import clock
 
@@ -50,9 +50,9 @@ def compare(exam: Examination) -> Iterator[Difference]:
             if scope.has_account(account_of(book))
         ]
         for number, book in enumerate(books):
-            exam.watch.step(Kind.POSITIONS, number, len(books))
+            exam.step(Kind.POSITIONS, number, len(books))
             yield from _compare_book(exam, server, book)
-        exam.watch.step(Kind.POSITIONS, len(books), len(books))
+        exam.step(Kind.POSITIONS, len(books), len(books))
     finally:
         server.close()
 
@@ -164,8 +164,8 @@ def _applied(sides: _Sides, theirs: BookCopy, ours: FileBook) -> Iterator[Differ
         yield sides.differ(sides.book, APPLIED, left, right)
 
 
-def _size(state: BookState) -> str:
-    return f"{len(state.positions)} positions"
+def _size(state: BookState) -> list[Any]:
+    return told("%(count)d positions", count=len(state.positions))
 
 
 def describe(state: PositionState | None) -> str | None:

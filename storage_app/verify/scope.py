@@ -12,6 +12,7 @@ from django.conf import settings
 
 from storage_app.contract.watching import UNWATCHED, Watch
 from storage_app.verify.differences import Kind
+from storage_app.verify.wording import kind_label
 
 # Kinds that tell accounts apart; the others are left out when accounts are named.
 BY_ACCOUNT: Final = frozenset({Kind.POSITIONS, Kind.TRADES, Kind.ACCOUNTS, Kind.JOURNALS})
@@ -75,6 +76,10 @@ class Examination:
     watch: Watch = UNWATCHED
     counts: Counter[str] = field(default_factory=Counter)
     notes: list[list[Any]] = field(default_factory=list)
+
+    def step(self, kind: Kind, done: int, total: int) -> None:
+        """Tell how far the comparison of a kind is; Cancelled if it shall not go on."""
+        self.watch.step(kind_label(kind), done, total)
 
     def note(self, message: str, **values: Any) -> None:
         """Keep an English message with its values; whoever shows it translates it."""

@@ -14,13 +14,14 @@ from storage_app.contract.errors import Corrupt
 from storage_app.models import ParamVersion, Strategy
 from storage_app.stores.file.documents import Document, read_document
 from storage_app.stores.orm import OrmStrategies, translating
-from storage_app.verify.differences import Difference, Kind, Problem, damaged
+from storage_app.verify.differences import Difference, Kind, Problem, damaged, told
 from storage_app.verify.documents import (
     compare_fields,
     differ_in,
     has_snapshot,
     seconds_to_settle,
     snapshot_directory,
+    standing,
 )
 from storage_app.verify.scope import Examination, Scope
 
@@ -34,7 +35,7 @@ def compare(exam: Examination) -> Iterator[Difference]:
     found = list(_compare(exam))
     if found and (wait := _wait(exam.scope)):
         time.sleep(wait)
-        found = list(_compare(exam))
+        found = standing(found, list(_compare(exam)))
     yield from found
 
 
@@ -61,7 +62,7 @@ def _compare(exam: Examination) -> Iterator[Difference]:
     names = sorted(database.keys() | snapshot.keys())
     differ = differ_in(Kind.STRATEGIES, "database", str(path))
     for number, name in enumerate(names):
-        exam.watch.step(Kind.STRATEGIES, number, len(names))
+        exam.step(Kind.STRATEGIES, number, len(names))
         one, other = database.get(name), snapshot.get(name)
         try:
             yield from compare_fields(differ, name, _own(one), _own(other))
@@ -72,7 +73,7 @@ def _compare(exam: Examination) -> Iterator[Difference]:
             yield damaged(Kind.STRATEGIES, error, Kind.STRATEGIES)
         if one is not None:
             yield from compare_parameters(root, name, one)
-    exam.watch.step(Kind.STRATEGIES, len(names), len(names))
+    exam.step(Kind.STRATEGIES, len(names), len(names))
 
 
 def _own(entry: Document | None) -> Document | None:
@@ -121,7 +122,9 @@ def _compare_params(
         return
     stored = document.get("params")
     if not isinstance(stored, dict):
-        yield differ(key, "params", f"{len(params)} parameters", None, Problem.MISSING)
+        yield differ(
+            key, "params", told("%(count)d parameters", count=len(params)), None, Problem.MISSING
+        )
         return
     for parameter, (one, other) in parameters.compare(params, stored).pairs().items():
         yield differ(key, f"params.{parameter}", one, other, Problem.DIFFERS)

@@ -33,14 +33,20 @@ def list_accounts(data_dir: Path) -> list[str]:
 def read_rows(path: Path) -> Iterator[tuple[int, Row]]:
     """Yield number and fields of each whole line; Corrupt names the first that is none."""
     number = 1
-    try:
-        for number, line in _whole_lines(path):
-            (row,) = csv.reader([line.decode()])
-            if len(row) != trade_lines.WIDTH:
-                raise ValueError(f"{len(row)} fields instead of {trade_lines.WIDTH}")  # noqa: TRY301
-            yield number, row
-    except (ValueError, csv.Error) as exc:
-        raise Corrupt(path, f"line {number}: {exc}") from exc
+    with refusing(path), path.open("rb") as stream:
+        header = stream.readline()
+        if header and header != HEADER:
+            raise Corrupt(path, "the first line is not the header of a trade file")
+        rows = csv.reader(line.decode() for line in stream if line.endswith(b"\n"))
+        try:
+            for row in rows:
+                number = rows.line_num + 1
+                if len(row) != trade_lines.WIDTH:
+                    fields = f"{len(row)} fields instead of {trade_lines.WIDTH}"
+                    raise Corrupt(path, f"line {number}: {fields}")
+                yield number, row
+        except (UnicodeDecodeError, csv.Error) as exc:
+            raise Corrupt(path, f"line {number + 1}: {exc}") from exc
 
 
 def read_trades(path: Path) -> Iterator[tuple[int, Trade]]:
@@ -94,13 +100,3 @@ def _text_of(row: Row, at: int, ticks: int, volume: int) -> list[str]:
         trade_lines.unescape(row[trade_lines.ORDER_ID]),
         trade_lines.unescape(row[trade_lines.TRADE_ID]),
     ]
-
-
-def _whole_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    with refusing(path), path.open("rb") as stream:
-        header = stream.readline()
-        if header and header != HEADER:
-            raise Corrupt(path, "the first line is not the header of a trade file")
-        for number, line in enumerate(stream, start=2):
-            if line.endswith(b"\n"):
-                yield number, line

@@ -28,7 +28,7 @@ from trades_app.checksums import DaySum
 from trades_app.queries import checksums
 
 # Rows of both stores in memory at once.
-BATCH_ROWS: Final = 20_000
+BATCH_ROWS: Final = 5_000
 # Differences told row by row; days beyond are told as a whole.
 DETAILED: Final = 1000
 LEDGER: Final = "clickhouse trade"
@@ -54,11 +54,11 @@ def compare(exam: Examination) -> Iterator[Difference]:
     accounts = [account for account in sorted(known) if scope.has_account(account)]
     told = 0
     for number, account in enumerate(accounts):
-        exam.watch.step(Kind.TRADES, number, len(accounts))
+        exam.step(Kind.TRADES, number, len(accounts))
         for difference in _compare_account(exam, account, DETAILED - told):
             told += 1
             yield difference
-    exam.watch.step(Kind.TRADES, len(accounts), len(accounts))
+    exam.step(Kind.TRADES, len(accounts), len(accounts))
 
 
 def unit_of(account: str, day: date) -> str:
@@ -90,7 +90,8 @@ def _compare_account(exam: Examination, account: str, details: int) -> Iterator[
     for batch in _batches(days, ledger, files):
         exam.watch.step(account, 0)
         if details <= 0:
-            yield from _whole_days(exam, account, batch)
+            for day in batch:
+                yield from _whole_day(account, day, ledger.get(day), files.get(day))
             continue
         for difference in compare_days(exam, account, batch):
             details -= 1
@@ -189,26 +190,25 @@ def _compare_rows(scope: Scope, account: str, uid: str, rows: DayRows) -> Iterat
         yield differ(Problem.DIFFERS, name, getattr(one, name), others[0])
 
 
-def _whole_days(exam: Examination, account: str, days: Sequence[date]) -> Iterator[Difference]:
-    """Yield what the days come to on either side, without looking at their rows."""
-    files, _ = _sum_files(exam.scope, account)
-    with translating():
-        ledger = checksums.sum_days(account, days[0], days[-1])
-    for day in days:
-        one, other = ledger.get(day, DaySum()), files.get(day, DaySum())
-        for name in _SUMS:
-            left, right = getattr(one, name), getattr(other, name)
-            if left != right:
-                yield Difference(
-                    Kind.TRADES,
-                    Problem.DIFFERS,
-                    unit_of(account, day),
-                    name,
-                    Side(LEDGER, str(left)),
-                    Side(f"trades/{account}/{day.year}.csv", str(right)),
-                    unit_of(account, day),
-                    account,
-                )
+def _whole_day(
+    account: str, day: date, ledger: DaySum | None, files: DaySum | None
+) -> Iterator[Difference]:
+    """Yield what a day comes to on either side, without looking at its rows."""
+    sides = ledger or DaySum(), files or DaySum()
+    unit = unit_of(account, day)
+    for name in _SUMS:
+        left, right = (getattr(side, name) for side in sides)
+        if left != right:
+            yield Difference(
+                Kind.TRADES,
+                Problem.DIFFERS,
+                unit,
+                name,
+                Side(LEDGER, str(left)),
+                Side(f"trades/{account}/{day.year}.csv", str(right)),
+                unit,
+                account,
+            )
 
 
 def _describe(trade: Trade | None) -> str | None:

@@ -31,6 +31,34 @@ PROBLEMS: Final[Mapping[str, Promise]] = {
     Problem.OWED.value: _("owed"),
     Problem.OUTDATED.value: _("outdated"),
 }
+FIELDS: Final[Mapping[str, Promise]] = {
+    "_inc_date": _("date of the last increment"),
+    "_rev": _("revision"),
+    "applied fills": _("fills that count as applied"),
+    "held_days": _("held days"),
+    "max_price": _("highest price"),
+    "min_price": _("lowest price"),
+    "volume": _("volume"),
+    "opened_on": _("opening day"),
+    "flag": _("mark"),
+    "price": _("price"),
+    "amount": _("amount"),
+    "remark": _("remark of the trade"),
+    "lines": _("lines"),
+    "created_at": _("made at"),
+    "known until": _("known until"),
+    "server": _("owed to the server"),
+    "files": _("not in the files yet"),
+    "positions.on_files": _("this host works on its files"),
+    "count": _("number"),
+    "checksum": _("checksum"),
+}
+# Sentences that comparisons use as values.
+SENTENCES: Final = (
+    gettext_noop("%(count)d bars"),
+    gettext_noop("%(count)d positions"),
+    gettext_noop("%(count)d parameters"),
+)
 # What was compared, as `Examination.counts` names it.
 COUNTED: Final = (
     gettext_noop("books"),
@@ -65,14 +93,25 @@ def notes(kept: Sequence[Sequence[Any]]) -> list[str]:
 
 
 def value(shown: Any) -> str:
-    return NOTHING if shown in (None, "") else str(shown)
+    """Return what a store says; a sentence is told in the reader's language."""
+    match shown:
+        case None | "":
+            return NOTHING
+        case [str(message), dict(values)]:
+            return gettext(message) % values
+        case _:
+            return str(shown)
+
+
+def field_label(field: str) -> str:
+    return str(FIELDS.get(field, field))
 
 
 def describe(finding: Mapping[str, Any]) -> str:
     """Return a difference as one line: what, where and both values."""
     key, field = finding["key"], finding["field"]
     return (
-        f"{kind_label(finding['kind'])}: {key}{f' {field}' if field else ''} "
+        f"{kind_label(finding['kind'])}: {key}{f' {field_label(field)}' if field else ''} "
         f"{problem_label(finding['problem'])}: {finding['left']} = {value(finding['left_value'])}, "
         f"{finding['right'] or NOTHING} = {value(finding['right_value'])}"
     )

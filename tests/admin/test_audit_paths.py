@@ -536,6 +536,21 @@ def test_an_account_imported_by_the_command_leaves_its_entries_once(tmp_path):
     assert all(one.origin == "import_legacy" for one in entries)
 
 
+def test_people_made_and_passwords_set_at_the_terminal_leave_an_entry(monkeypatch):
+    monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", NEW)
+    call_command("createsuperuser", interactive=False, username="root", email="", stdout=StringIO())
+    monkeypatch.setattr(
+        "django.contrib.auth.management.commands.changepassword.Command._get_pass",
+        lambda *args, **options: f"{NEW} yet",
+    )
+    call_command("changepassword", "root", stdout=StringIO())
+
+    made, changed = AuditEntry.objects.order_by("pk")
+    assert (made.origin, made.action, made.entity_key) == ("createsuperuser", "create", "root")
+    assert (changed.origin, changed.after) == ("changepassword", {"password": "set"})
+    assert NEW not in str(AuditEntry.objects.values())
+
+
 def test_every_service_that_acts_as_somebody_stands_in_the_table():
     known = SERVICES.keys() | SILENT.keys()
     assert acting_services() - known - {"audit.record", "audit.created", "audit.deleted"} == {

@@ -82,7 +82,7 @@ class TestThePage:
         assert rows_of(page) == [
             [
                 "10000001 600000.SH positions",
-                "differs held_days",
+                "differs held days",
                 "4 redis sq:{10000001}",
                 "3 /var/books/10000001",
                 "2026-03-02 20:00",
@@ -160,7 +160,7 @@ class TestRepair:
 
         shown = boss.get(repair_address(report)).content.decode()
         assert "copy the book from Redis to the files" in shown
-        assert "2026-03-06" in shown
+        assert f"redis sq:{{{BOOK}}} = 2026-03-06; books/{BOOK} = –" in shown
         assert not AuditEntry.objects.filter(action="repair").exists()
 
         refused = boss.post(repair_address(report), {"reason": " "})

@@ -112,7 +112,7 @@ def test_values_are_changed_taken_out_and_added_with_their_types(boss, strategy)
         ("slots", "1.5", "whole number"),
         ("slots", "99999999999999999999", "less than or equal"),
         ("stop", "nan", "number"),
-        ("levels", "[1,\n2", "Line 3"),
+        ("levels", "[1,\n2", "Line 2, column 2: Expecting"),
         ("levels", "[1,\n2}", "Line 2, column 2"),
         ("levels", '{"a": 1}', "Another type"),
         ("rules", '{"a": 1, "a": 2}', "given twice"),

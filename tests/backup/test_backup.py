@@ -11,10 +11,17 @@ from storage_app.backup.making import back_up, list_backups
 from storage_app.backup.restoring import restore
 from storage_app.contract.errors import Conflict, Corrupt, InvalidInput, Unavailable
 from storage_app.models import Account, AuditEntry, Report
+from storage_app.stores import kline_mirror
+from storage_app.stores.file.positions import FilePositions
+from storage_app.verify import comparing
+from storage_app.verify.differences import Kind
+from storage_app.verify.scope import Scope
 from tests import servers
 from tests.backup import platforms
 from tests.backup.conftest import ACTOR
+from tests.faults.test_trades import wait_for
 
+COMPARED = (Kind.POSITIONS, Kind.KLINES, Kind.ACCOUNTS, Kind.STRATEGIES, Kind.JOURNALS)
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "clickhouse"])
 
 
@@ -45,6 +52,26 @@ def test_backup_restored_into_empty_databases_equals_what_was(platform):
     entry = AuditEntry.objects.latest("id")
     assert (entry.actor, entry.after["restored"]) == ("tester", str(made.path))
     assert unfinished.read(platform) == {}
+
+
+def test_stores_agree_after_a_restore_as_the_nightly_comparison_sees_them(platform):
+    """The hosts' files, mirrored before, agree with what came back."""
+    store = platforms.create_data_store("hybrid", {"data_dir": platform})
+    wait_for(lambda: store.list_books() == FilePositions(platform).list_books())
+    for backend in store._backends.values():
+        # What each half minute brings into the snapshots of accounts and strategies.
+        getattr(backend, "refresh", bool)()
+    store.close()
+    kline_mirror.refresh(platform)
+    made = back_up(platform, ACTOR)
+    platforms.empty()
+    restore(made.path, platform, ACTOR)
+
+    report = comparing.run(ACTOR, Scope(kinds=frozenset(COMPARED)))
+
+    assert report.findings == []
+    assert report.is_clean
+    assert report.summary["compared"]["books"] == 2
 
 
 def test_manifest_counts_what_the_files_hold(backup):

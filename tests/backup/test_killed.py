@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from health_check.exceptions import ServiceUnavailable
 
+from storage_app import health
 from storage_app.backup import unfinished
 from storage_app.backup.making import back_up, list_backups
 from storage_app.backup.restoring import restore
@@ -59,3 +61,10 @@ def test_another_backup_is_refused_while_a_restore_has_not_ended(backup):
         restore(backup.path, data_dir, ACTOR)
     restore(backup.path, data_dir, ACTOR, replace=True)
     assert unfinished.read(data_dir) == {}
+
+
+def test_health_is_red_while_a_restore_has_not_ended(data_dir):
+    health.DataDirectory().probe()
+    unfinished.begin(data_dir, data_dir / "backups" / "20260101-180000", ["market"])
+    with pytest.raises(ServiceUnavailable, match="a restore has not ended"):
+        health.DataDirectory().probe()

@@ -16,11 +16,13 @@ django.setup()
 
 from tests.bench import (  # noqa: E402
     bench_hybrid,
+    bench_imports,
     bench_journal,
     bench_klines,
     bench_ledger,
     bench_pages,
     bench_positions,
+    bench_sell_scan,
     bench_strategies,
     chart,
     harness,
@@ -37,8 +39,10 @@ SUITES = {
     "journal": (bench_journal, "The journal of hybrid mode"),
     "hybrid": (bench_hybrid, "Hybrid mode"),
     "pages": (bench_pages, "Pages of the admin"),
+    "imports": (bench_imports, "Imports"),
+    "sell_scan": (bench_sell_scan, "A sell scan of a strategy"),
 }
-ON_CLICKHOUSE = {"klines", "ledger", "pages"}
+ON_CLICKHOUSE = {"klines", "ledger", "pages", "imports"}
 
 
 def main(names: list[str]) -> None:

@@ -20,7 +20,7 @@ from tests.faults import oplog, schedule, verdict
 from tests.faults.proxy import Proxy
 from trades_app.market import clock
 
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 END_SECONDS = 20.0
 
 
@@ -201,11 +201,14 @@ def conclude(scene, outcome):
     with clock.pinned(scene.now()):
         for directory in scene.host_dirs:
             drain(directory, END_SECONDS)
-        store = create_data_store("hybrid", {"data_dir": scene.data_dir})
+        store, *others = [
+            create_data_store("hybrid", {"data_dir": directory}) for directory in scene.host_dirs
+        ]
         logs = oplog.OpLogs(scene.logs)
         logs.follow()
         outcome.wrong += verdict.judge(scene, store, logs)
-        store.close()
+        for opened in (store, *others):
+            opened.close()
     for one in logs.operations.values():
         counts = outcome.acknowledged if one.is_done else outcome.refused
         counts[one.kind] += 1

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "clic
 
 
 def kinds(receiver):
-    assert alerts.flush(10)
+    assert alerts.flush(60)
     return [message["type"] for message in receiver.messages]
 
 
@@ -93,7 +93,7 @@ def test_writes_that_are_owed_for_long_are_told_until_they_have_arrived(
     monkeypatch.setattr(outages, "OWED_SECONDS", 0.0)
     for _ in range(3):
         assert drain(data_dir, 0.2)["trades"].count == 2
-    assert alerts.flush(10)
+    assert alerts.flush(60)
     (message,) = [one for one in receiver.messages if "clickhouse" not in one["title"]]
     assert message["message"].startswith("trades: 2, ")
     recover()

@@ -17,6 +17,7 @@ from storage_app.services.actors import trader
 from storage_app.stores import journal as journals
 from storage_app.stores.breaker import states
 from storage_app.stores.compose import create_data_store
+from storage_app.stores.orm import OrmAccounts, OrmStrategies
 from tests import servers
 from tests.factories import make_bars
 from trades_app.market import clock
@@ -30,7 +31,7 @@ CODE = "600000.SH"
 
 
 @pytest.fixture
-def store(transactional_db, clickhouse, data_dir):
+def store(transactional_db, clickhouse, redis_server, data_dir):
     opened = create_data_store("hybrid")
     yield opened
     recover()
@@ -130,6 +131,25 @@ def test_what_the_admin_commits_is_in_the_snapshot_at_once(store):
     strategy_services.save_params(trader(), "Alpha", {"slots": 99}, "by hand")
     servers.MARIADB.stop()
     assert store.get_strategy_params("Alpha") == {"slots": 99}
+
+
+def test_what_was_acknowledged_is_shown_though_the_snapshot_could_not_be_refreshed(
+    store, monkeypatch
+):
+    fill(store)
+    for dump in (OrmAccounts, OrmStrategies):
+        monkeypatch.setattr(dump, "dump", lambda _: servers.MARIADB.stop() or refuse())
+    assert store.save_strategy_params("Alpha", {"slots": 50}) == 3
+    assert store.get_strategy_params("Alpha") == {"slots": 50}
+    recover()
+    store.update_account_capital(ACCOUNT, 130, 330, 200)
+    assert store.get_account(ACCOUNT)["total_assets"] == 330
+    servers.MARIADB.stop()
+    assert store.get_account(ACCOUNT)["total_assets"] == 330
+
+
+def refuse():
+    raise Unavailable("mysql", "it stopped in this moment")
 
 
 def test_what_another_process_committed_is_there_after_a_start(store, data_dir):

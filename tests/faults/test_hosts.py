@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 
 from storage_app.contract.errors import NotFound, Unavailable
 from storage_app.models import AuditEntry
-from storage_app.stores import books, position_conflicts
+from storage_app.stores import book_sync, books, position_conflicts
 from storage_app.stores import journal as journals
 from storage_app.stores.breaker import states
 from storage_app.stores.compose import create_data_store, open_platform_store
@@ -360,6 +360,26 @@ class TestLoss:
         assert book.increment_date == DAY
         assert book.positions[CODE].held_days == 1
         assert do(near, fill("3")).volume == 300
+
+    def test_a_host_that_knows_more_than_the_holder_adds_what_it_had_done(
+        self, near, far, network, redis, data_dir, far_dir, monkeypatch
+    ):
+        monkeypatch.setattr(book_sync, "PATIENCE_SECONDS", 0.5)
+        far_does(far, fill("1"))
+        agree(data_dir, far_dir)
+        network.refuse()
+        old = redis.dump(f"sq:{{{BOOK}}}"), redis.dump(f"sq:{{{BOOK}}}:fills")
+        do(near, fill("2"))
+        near.increment_held_days(BOOK, DAY)
+        before = near.read_book(BOOK)
+        wait_for(lambda: FilePositions(data_dir).read_book(BOOK) == before)
+        redis.restore(f"sq:{{{BOOK}}}", 0, old[0], replace=True)
+        redis.restore(f"sq:{{{BOOK}}}:fills", 0, old[1], replace=True)
+        assert near.read_book(BOOK) == before
+        wait_for(lambda: RedisPositions().read_book(BOOK) == before)
+        network.restore()
+        assert agree(data_dir, far_dir) == before
+        assert not books.stopped(data_dir)
 
     def test_a_claim_lets_another_host_rebuild(self, near, far, network, redis, data_dir, far_dir):
         far_does(far, fill("1"))

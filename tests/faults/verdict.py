@@ -150,8 +150,15 @@ def check_increments(scene, book, logs):
     """Each day that was answered with True counts once, one that nobody was told of perhaps."""
     told = [one.arguments["day"] for one in logs.of("increment") if one.answer is True]
     unknown = {one.arguments["day"] for one in logs.of("increment") if not one.is_done}
-    for day in {day for day in told if told.count(day) > 1}:
-        yield f"{day} was counted {told.count(day)} times"
+    for is_far in (False, True):
+        # Two hosts that are parted may both be told so; the ages show whether it counted twice.
+        own = [
+            one.arguments["day"]
+            for one in logs.of("increment")
+            if one.answer is True and scene.is_far(one.writer) == is_far
+        ]
+        for day in {day for day in own if own.count(day) > 1}:
+            yield f"{day} was counted {own.count(day)} times"
     least, most = len(set(told)), len(unknown.union(told))
     for code in book.positions.keys() & set(scene.bystanders):
         if not least <= book.positions[code].held_days <= most:

@@ -117,7 +117,7 @@ def test_failure_is_written_down_told_to_people_and_may_be_tried_again(monday, r
     )
     assert jobs.run_daily("rows", count_up(1))["status"] == "done"
     assert JobRun.objects.get().attempts == 2
-    assert alerts.flush(10)
+    assert alerts.flush(60)
     assert len(receiver.messages) == 2
     assert "rows" in receiver.titles[0]
     assert "no route" in receiver.messages[0]["message"]

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import datetime
 from decimal import Decimal
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -10,6 +13,7 @@ from storage_app.legacy.orders import read_orders
 from storage_app.legacy.text import LegacyFileError
 from trades_app.market import clock
 
+ROOT = Path(__file__).resolve().parents[2]
 HEADER = "日期,时间,代码,名称,类型,注释,成交价,成交量"
 ROW = "2025-09-22,09:31:05,600000.SH,浦发银行,市买委托,买入委托,10.5,1000"
 
@@ -145,6 +149,33 @@ def test_blank_lines_and_repeated_header_are_skipped(tmp_path):
 def test_file_without_its_header_is_refused(tmp_path):
     with pytest.raises(LegacyFileError, match="line 1 column 日期"):
         read_orders(write(tmp_path / "deal_hist.csv", ROW, header=ROW))
+
+
+# Reads a log and prints the peak of its memory in MB.
+READING = """
+import resource, sys
+from pathlib import Path
+from django.conf import settings
+settings.configure(USE_I18N=False, DATA_DIR=Path(sys.argv[1]).parent)
+from storage_app.legacy.orders import read_order_batches
+rows = sum(len(batch.orders) for batch in read_order_batches(Path(sys.argv[1])))
+print(rows, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+def test_memory_does_not_grow_with_the_file(tmp_path):
+    """Of a row eight bytes are kept, so that equal rows far apart are known as two orders."""
+    peaks = []
+    for rows in (10_000, 150_000):
+        path = write(tmp_path / f"{rows}.csv", *[f"{ROW[:-4]}{n + 1}" for n in range(rows)])
+        command = [sys.executable, "-c", READING, str(path)]
+        found, peak = subprocess.run(
+            command, cwd=ROOT, check=True, capture_output=True, text=True
+        ).stdout.split()
+        assert int(found) == rows
+        peaks.append(int(peak))
+    # All rows at once would take 110 MB.
+    assert peaks[1] - peaks[0] < 60
 
 
 def test_header_alone_is_an_empty_file_of_orders(tmp_path):

@@ -9,14 +9,17 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from django.conf import settings
 
 from storage_app.contract.types import PositionFlag
 from storage_app.contract.watching import Cancelled, Watch
-from storage_app.imports.cursor import Cursor
+from storage_app.imports.cursor import Cursor, job_of
 from storage_app.imports.options import ImportOptions
 from storage_app.imports.pipeline import run_import
 from storage_app.imports.rejects import RejectsFolder
@@ -207,6 +210,29 @@ def test_history_of_decades_stays_below_the_limit_of_partitions(store, account, 
         )
         partitions = dict(cursor.fetchall())
     assert partitions == {"trade": len(years), "daily_kline": len(years)}
+
+
+def test_every_price_of_two_decimals_arrives_exactly(cache, clickhouse):
+    """ClickHouse cuts floats off when it makes decimals of them: 2.01 would become 2.009."""
+    days = [f"{day:%Y%m%d}" for day in pd.bdate_range("2015-01-05", periods=2500)]
+    expected = {}
+    for number in range(4):
+        code = f"60000{number}.SH"
+        prices = [Decimal(number * 2500 + place + 1) / 100 for place in range(2500)]
+        expected |= {(code, day): price for day, price in zip(days, prices, strict=True)}
+        rows = [
+            f"{day},{price},{price},{price},{price},100,{price * 100}"
+            for day, price in zip(days, prices, strict=True)
+        ]
+        write_bars(cache / "_daily_akshare" / f"{code}.csv", *rows)
+    assert run("import_klines", cache)["total"]["new"] == 10_000
+    with clickhouse.cursor() as cursor:
+        cursor.execute(
+            "SELECT code, toString(toYYYYMMDD(trade_date)), open, high, low, close, amount "
+            "FROM daily_kline FINAL"
+        )
+        found = {(code, day): values for code, day, *values in cursor.fetchall()}
+    assert found == {key: [price] * 4 + [price * 100] for key, price in expected.items()}
 
 
 # Identity ------------------------------------------------------------------------------------
@@ -441,9 +467,8 @@ def test_resume_passes_over_what_is_done_and_reports_the_whole(store, cache, dat
         return len(steps) == 3
 
     directory = explore(cache)
-    job = (directory.root.resolve(), "klines", None, "none")
-    cursor = Cursor(data_dir, job, resume=False)
-    chosen = options(batch_size=10, watch=Watch(is_cancelled=is_cancelled))
+    chosen = options(account_id="", batch_size=10, watch=Watch(is_cancelled=is_cancelled))
+    cursor = Cursor(data_dir, job_of(directory.root, ["klines"], chosen), resume=False)
     with pytest.raises(Cancelled):
         list(run_import(directory, store, actors.command("test"), chosen, cursor))
     done = len(store.read_kline_frame())
@@ -456,6 +481,15 @@ def test_resume_passes_over_what_is_done_and_reports_the_whole(store, cache, dat
     notes = [row["note"] for row in result["files"]]
     assert sum("by the run before" in note for note in notes) == done // 5 - 1
     assert not cursor.path.exists()
+
+
+def test_run_with_other_options_is_not_gone_on_with(store, cache, data_dir):
+    bars_of_many_codes(cache, 3)
+    directory = explore(cache)
+    limited = options(account_id="", since=date(2025, 9, 18))
+    cursor = Cursor(data_dir, job_of(directory.root, ["klines"], limited), resume=False)
+    list(run_import(directory, store, actors.command("test"), limited, cursor))
+    assert run("import_klines", cache, "--resume")["total"]["new"] == 9
 
 
 def test_resume_without_a_run_before_imports_everything(store, cache):

@@ -76,3 +76,23 @@ def test_bars_are_mirrored_once_a_night(db):
     night = datetime(2026, 3, 1, 2, 40, 1, tzinfo=SHANGHAI)
     assert is_due(job, night, night - timedelta(days=1))
     assert not is_due(job, night + timedelta(hours=12), night)
+
+
+@pytest.mark.parametrize(
+    ("name", "moment", "is_weekday_only"),
+    [
+        ("Capital at the close", datetime(2026, 3, 2, 15, 10, 1, tzinfo=SHANGHAI), True),
+        ("Capital at the close", datetime(2026, 3, 2, 18, 10, 1, tzinfo=SHANGHAI), True),
+        ("Quality of bars", datetime(2026, 3, 2, 17, 0, 1, tzinfo=SHANGHAI), True),
+        ("Backup", datetime(2026, 3, 2, 18, 0, 1, tzinfo=SHANGHAI), False),
+        ("Comparison of stores", datetime(2026, 3, 2, 20, 0, 1, tzinfo=SHANGHAI), False),
+        ("Trading calendar", datetime(2026, 3, 2, 8, 30, 1, tzinfo=SHANGHAI), False),
+    ],
+)
+def test_jobs_of_the_night_are_due_at_their_time_in_shanghai(db, name, moment, is_weekday_only):
+    job = seeded(name)
+    assert str(job.crontab.timezone) == "Asia/Shanghai"
+    assert is_due(job, moment, moment - timedelta(minutes=30))
+    assert not is_due(job, moment - timedelta(seconds=10), moment - timedelta(minutes=30))
+    sunday = moment - timedelta(days=1)
+    assert is_due(job, sunday, sunday - timedelta(minutes=30)) is not is_weekday_only

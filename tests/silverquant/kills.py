@@ -13,7 +13,7 @@ from tests.silverquant import month
 
 TICKS = 4800
 OUTAGE = 0.15  # of a day
-PATIENCE = 280.0
+PATIENCE = 600.0
 NAMES = {"redis": servers.REDIS, "clickhouse": servers.CLICKHOUSE, "mysql": servers.MARIADB}
 
 

@@ -42,7 +42,7 @@ def start(run_dir, data_dir, mode, days=None):
     )
 
 
-def finish(process, run_dir, seconds=280):
+def finish(process, run_dir, seconds=600):
     code = process.wait(seconds)
     assert code == 0, (run_dir.parent / "output.log").read_text()[-3000:]
 

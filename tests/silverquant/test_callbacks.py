@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from storage_app.contract.errors import InvalidInput
 from storage_app.silverquant import GmRecorder, QmtRecorder
 from tests.silverquant.conftest import ACCOUNT, wait_for
 
@@ -175,6 +176,29 @@ def test_the_row_without_a_number_is_left_to_the_broker(qmt, gm, store):
     qmt.record_order("1", CODE, 10, 100, "限买委托", "")
     gm.record_order("1", CODE, 10, 100, "限买委托", "")
     assert rows(store) == []
+
+
+def test_a_fill_that_cannot_be_recorded_reaches_the_strategy_and_is_an_error(qmt, gm, store):
+    odd = trade(traded_price=-1)
+    with pytest.raises(InvalidInput, match="price"):
+        qmt.on_stock_trade(odd)
+    assert qmt.heard == [odd]
+    nothing = gm_report("e-9", 0)
+    with pytest.raises(InvalidInput, match="volume"):
+        gm.on_execution_report(nothing)
+    assert gm.heard == [nothing]
+    assert rows(store) == []
+
+
+def test_the_broker_settles_a_sell_of_what_nobody_recorded(qmt, store):
+    store.update_held_days(CODE, 5, f"{ACCOUNT}/swing")
+    qmt.record_into(ACCOUNT, namespace="swing", store=store, remaining={CODE: 400}.get)
+    qmt.on_stock_trade(trade(side=SELL))
+    assert (position(store).held_days, position(store).volume) == (5, 400)
+    assert not position(store).flag
+    qmt.record_into(ACCOUNT, namespace="swing", store=store, remaining={CODE: 0}.get)
+    qmt.on_stock_trade(trade("A2", side=SELL, volume=400))
+    assert position(store) is None
 
 
 def gm_order(status, filled=0, side=1):

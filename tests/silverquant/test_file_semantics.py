@@ -61,8 +61,9 @@ class Machine(RuleBasedStateMachine):
     @rule(bought=several)
     def buy(self, bought):
         held = self.file("load_json", self.files.held)
-        # Difference: files begin anew with a further buy.
-        new = [code for code in bought if held.get(code, {}).get("day_count") is None]
+        # Difference: files begin anew with every further buy, a book with one after a doubt.
+        closed = {code for code in bought if held.get(code, {}).get("day_count") is None}
+        new = [code for code in bought if code in closed | self.sold]
         self.file("new_held", lock, self.files.held, new)
         self.book("new_held", lock, self.ours.held, bought)
         self.sold -= set(bought)
@@ -148,7 +149,7 @@ class Machine(RuleBasedStateMachine):
         for call, files, ours in self.both():
             path = (ours or files).max
             highs = call("load_json", path)
-            if self.is_open(code):
+            if self.is_open(code) and code not in self.sold:
                 highs[code] = price / 100
             call("save_json", path, highs)
 

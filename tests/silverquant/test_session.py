@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from storage_app import silverquant
 from storage_app.legacy.text import LegacyFileError
 from storage_app.silverquant import bootstrap, credentials, registry
 from storage_app.silverquant.parameters import Parameters
@@ -135,3 +136,9 @@ def test_attributes_of_python_are_not_looked_up_in_parameters():
     with pytest.raises(AttributeError):
         _ = Parameters(dict).__wrapped__
     assert repr(Parameters(lambda: {"a": 1})) == "Parameters({'a': 1})"
+
+
+def test_the_package_has_what_it_says():
+    assert all(callable(getattr(silverquant, name)) for name in silverquant.__all__)
+    with pytest.raises(AttributeError, match="no_such"):
+        _ = silverquant.no_such

@@ -109,8 +109,8 @@ class TestConnections:
         assert len(trades.query_trades(ACCOUNT)) == 3
 
     def test_few_connections_stay_open(self, trades):
-        with ThreadPoolExecutor(20) as pool:
-            list(pool.map(lambda _: trades.ping(), range(60)))
+        with ThreadPoolExecutor(12) as pool:
+            list(pool.map(lambda _: trades.ping(), range(36)))
         idle = connection._current_pool()._idle[False]
         assert 1 <= len(idle) <= connection.IDLE_CLIENTS
         trades.close()

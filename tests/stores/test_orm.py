@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import socket
+import threading
 import time
 from contextlib import contextmanager
 
@@ -9,9 +11,11 @@ from django.db import connection
 
 from storage_app.contract.errors import NotFound, Unavailable
 from storage_app.models import Account, AuditEntry, ParamVersion
+from storage_app.stores import orm
 from storage_app.stores.orm import OrmAccounts, OrmStrategies
 from tests import servers
 from tests.factories import make_account, make_strategy
+from tests.waiting import quickest
 
 
 @contextmanager
@@ -63,6 +67,30 @@ def test_every_call_says_unavailable_during_an_outage_soon_and_works_after_it():
             assert time.monotonic() - began < 1
     assert OrmAccounts().get_account("55009728")["status"] == "active"
     assert not AuditEntry.objects.exists()
+
+
+@pytest.fixture
+def silent_port():
+    """Accepts connections, as the kernel does for a frozen server, and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+def test_server_that_does_not_greet_costs_a_third_of_a_second(silent_port):
+    def refused():
+        with pytest.raises(Unavailable):
+            orm._probe("127.0.0.1", silent_port)
+
+    assert quickest(refused, 0.9)[1] < 0.9
+
+
+def test_server_that_hangs_up_is_unavailable():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        hanging_up = threading.Thread(target=lambda: listener.accept()[0].close())
+        hanging_up.start()
+        with pytest.raises(Unavailable, match="hangs up"):
+            orm._probe("127.0.0.1", listener.getsockname()[1])
+        hanging_up.join()
 
 
 @pytest.mark.django_db(transaction=True)

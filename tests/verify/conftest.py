@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from storage_app.contract.types import PositionState
 from storage_app.models import Report
@@ -16,7 +17,7 @@ from storage_app.services import accounts, bindings, strategies
 from storage_app.services.actors import command
 from storage_app.stores import kline_mirror
 from storage_app.stores.compose import create_data_store
-from storage_app.verify import comparing
+from storage_app.verify import comparing, wording
 from storage_app.verify.scope import Patience, Scope
 from tests.factories import make_bars, make_trade
 from trades_app.market import calendar, clock
@@ -36,6 +37,10 @@ def wait_until(is_done, what):
         time.sleep(0.02)
 
 
+def _said(value):
+    return wording.value(value) if isinstance(value, list) else value
+
+
 @dataclass
 class Platform:
     store: Any
@@ -50,7 +55,8 @@ class Platform:
         """Wait until everything that was written is everywhere, and end the background."""
         self.open()
         wait_until(lambda: not self.owed(), "what is owed reaches its stores")
-        for name in ("accounts", "strategies"):
+        # A SQLite file has no snapshot.
+        for name in ("accounts", "strategies") * (connection.vendor != "sqlite"):
             wait_until(lambda name=name: self.snapshot(name).exists(), f"a snapshot of {name}")
         self.store.close()
 
@@ -72,7 +78,10 @@ class Platform:
         """Return what differs: kind, key, field and both values."""
         report = self.verify(**fields)
         return [
-            (one["kind"], one["key"], one["field"], one["left_value"], one["right_value"])
+            (
+                *(one[name] for name in ("kind", "key", "field")),
+                *(_said(one[f"{side}_value"]) for side in ("left", "right")),
+            )
             for one in report.findings
         ]
 

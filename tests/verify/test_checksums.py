@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from datetime import datetime
 
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 
 from storage_app.stores.clickhouse import ClickHouseKlines, ClickHouseTrades
+from storage_app.stores.file import trade_lines
 from storage_app.stores.file.trades import FileTrades
 from storage_app.verify import trade_rows
 from storage_app.verify.klines import _sum_frame
@@ -65,3 +67,18 @@ def test_bars(clickhouse):
     assert (found.rows, found.first, found.last) == (ours.rows, ours.first, ours.last)
     assert found.checksum == ours.checksum
     assert checksums.sum_bars("qfq", {"600000.SH": 1})["600000.SH"].rows == 0
+
+
+def test_memory_holds_days_and_not_lines(tmp_path):
+    directory = tmp_path / "trades" / "55009728"
+    directory.mkdir(parents=True)
+    line = trade_lines.encode([make_trade()])
+    (directory / "2026.csv").write_bytes(trade_lines.HEADER + line * 20_000)
+    sums = {}
+    tracemalloc.start()
+    trade_rows.add_to(sums, directory / "2026.csv")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert sums["2026-03-02"].count == 20_000
+    # The lines take two million bytes, and several times that as rows.
+    assert peak < 500_000

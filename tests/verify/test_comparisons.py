@@ -68,7 +68,7 @@ def test_a_file_of_a_book_that_is_damaged(platform):
     path.write_text('{"600000.SH": {"day_c')
     (finding,) = platform.verify().findings
     assert (finding["kind"], finding["problem"], finding["left"]) == (
-        "positions", "damaged", str(path),
+        "positions", "damaged", f"books/{BOOK}/positions.json",
     )  # fmt: skip
     assert path.read_text() == '{"600000.SH": {"day_c'
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from django.conf import settings
 from django.utils.translation import gettext as _
+from rich.cells import cell_len
 
 from storage_app.backup.importing import Source, as_document, import_data
 from storage_app.backup.scope import Scope
@@ -35,8 +36,10 @@ class Command(FamilyCommand):
                 watch=watch,
             )
         )
-        titles = f"{'':<14}{_('read'):>12}{_('new'):>12}{_('same'):>12}{_('rejected'):>12}"
-        lines = [titles] + [
+        names = (_("read"), _("new"), _("same"), _("rejected"))
+        # A Chinese character is two columns wide.
+        lines = [" " * 14 + "".join(" " * (12 - cell_len(name)) + name for name in names)]
+        lines += [
             f"{one.kind:<14}{one.read:>12,}{one.new:>12,}{one.same:>12,}{one.rejected:>12,}"
             for one in done
         ]

@@ -13,7 +13,7 @@ from storage_app.imports.strategies import KIND, StrategyOptions, import_strateg
 from storage_app.legacy.strategies import find_strategy_files
 from storage_app.legacy.text import LegacyFileError
 from storage_app.management.family import FamilyCommand, Options, Outcome
-from storage_app.management.importing import Tally, new_rejects
+from storage_app.management.importing import Tally
 from storage_app.services.actors import command
 
 
@@ -44,14 +44,12 @@ class Command(FamilyCommand):
         if len(files) > 1 and (own["name"] or own["code"]):
             raise InvalidInput("--name and --code need a single file")
         tally = Tally(files[0].parent, dry_run=options.dry_run)
-        tally.rejects = new_rejects(tally.root)
         chosen = StrategyOptions(
             name=own["name"],
             code=own["code"],
             type=own["type"],
             version=own["program_version"],
             dry_run=options.dry_run,
-            rejects=None if options.dry_run else tally.rejects,
         )
         actor = command("import_strategies")
         for done, path in enumerate(files, start=1):

@@ -23,7 +23,8 @@
             const answer = await fetch(panel.dataset.progressUrl, { headers: { Accept: "application/json" } });
             if (!answer.ok) throw new Error(`${answer.status}`);
             const now = await answer.json();
-            if (now.is_over) {
+            const began = part("status").textContent !== now.status;
+            if (now.is_over || began) {
                 window.location.reload();
                 return;
             }

@@ -87,17 +87,31 @@ class FileStrategies(StrategyBook):
         remark = rules.parse_remark(remark)
         with self._updating() as strategies:
             entry = _find(strategies, strategy_name)
-            version = len(entry["versions"]) + 1
-            saved = {
-                "version": version,
-                "remark": remark,
-                "created_by": rules.trader_name(),
-                "created_at": clock.now().isoformat(),
-            }
-            self._write_version(entry, saved | {"params": normalised.params})
-            entry["versions"].append(saved)
-            entry["active_version"] = version
+            version = self._append(entry, normalised.params, remark)
         parameters.log_conversions(entry["strategy_name"], version, normalised)
+        return version
+
+    def add_version(
+        self, strategy_name: str, version: int, params: Mapping[str, Any], remark: str
+    ) -> None:
+        """Note what the database has made the next version, unless it is here already."""
+        normalised = parameters.normalise(params)
+        with self._updating() as strategies:
+            entry = _find(strategies, strategy_name)
+            if version == len(entry["versions"]) + 1:
+                self._append(entry, normalised.params, rules.parse_remark(remark))
+
+    def _append(self, entry: Document, params: Mapping[str, Any], remark: str) -> int:
+        version = len(entry["versions"]) + 1
+        saved = {
+            "version": version,
+            "remark": remark,
+            "created_by": rules.trader_name(),
+            "created_at": clock.now().isoformat(),
+        }
+        self._write_version(entry, saved | {"params": params})
+        entry["versions"].append(saved)
+        entry["active_version"] = version
         return version
 
     def activate_strategy_params(self, strategy_name: str, version: int) -> None:

@@ -57,7 +57,7 @@ def _remove_wrong_versions(root: Path) -> list[str]:
         keys = {one.key for one in found}
         for saved in entry["versions"]:
             path = strategies.version_path(root, entry, saved["version"])
-            is_wrong = strategies.version_key(name, saved["version"]) in keys or path.name in keys
+            is_wrong = strategies.version_key(name, saved["version"]) in keys or str(path) in keys
             if is_wrong and path.exists():
                 wrong.append(path.name)
                 set_aside(path)

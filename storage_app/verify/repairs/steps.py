@@ -6,12 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from storage_app.stores.file.documents import refusing, sync_directory
 from storage_app.verify.differences import Kind
-from storage_app.verify.scope import Scope
 from trades_app.market import clock
+
+if TYPE_CHECKING:
+    from storage_app.verify.scope import Scope
 
 
 class Action(StrEnum):
@@ -67,7 +69,7 @@ class Done:
     after: Mapping[str, Any]
 
 
-Perform: TypeAlias = Callable[[Scope, Step], Done]
+Perform: TypeAlias = Callable[["Scope", Step], Done]
 
 
 def set_aside(path: Path) -> Path:
