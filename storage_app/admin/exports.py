@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
 
 from django.db.models import QuerySet
-from django.http import FileResponse, StreamingHttpResponse
+from django.http import FileResponse
 from django.http.response import HttpResponseBase
 from django.utils import timezone
 from django.utils.functional import Promise
@@ -17,6 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from storage_app.admin import numbers
+from storage_app.admin.csv_answers import csv_answer, harmless
 from storage_app.admin.wording import KINDS
 from storage_app.models import User
 from trades_app.market import clock
@@ -43,8 +43,6 @@ CHUNK = 5000
 # What a spreadsheet holds, its header included.
 SHEET_ROWS: Final = 1_048_576
 XLSX: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-# A cell that begins like this is a formula to a spreadsheet, whoever wrote it.
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 Row = Sequence[Any]
 
@@ -86,35 +84,11 @@ def _cells(
         cells[kind] = kinds[row[kind]]
         cells[uid] = str(row[uid])
         cells[account] = row[account] if whole else numbers.masked(row[account])
-        yield [harmless(cell) for cell in cells]
-
-
-def harmless(cell: Any) -> Any:
-    """Return a cell that no spreadsheet takes for a formula."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
-
-
-class _Echo:
-    """Hands each line that is written straight back."""
-
-    def write(self, line: str) -> str:
-        return line
+        yield cells
 
 
 def _as_csv(header: Row, rows: Iterator[Row], name: str) -> HttpResponseBase:
-    return StreamingHttpResponse(
-        _lines(header, rows),
-        content_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": f'attachment; filename="{name}"'},
-    )
-
-
-def _lines(header: Row, rows: Iterator[Row]) -> Iterator[bytes]:
-    writer = csv.writer(_Echo())
-    # The mark by which spreadsheets know UTF-8.
-    yield b"\xef\xbb\xbf" + str(writer.writerow(header)).encode()
-    while block := list(islice(rows, CHUNK)):
-        yield "".join(str(writer.writerow(row)) for row in block).encode()
+    return csv_answer(name, header, rows)
 
 
 def _as_workbook(header: Row, rows: Iterator[Row], name: str) -> HttpResponseBase:
@@ -130,7 +104,7 @@ def _as_workbook(header: Row, rows: Iterator[Row], name: str) -> HttpResponseBas
         sheet = book.create_sheet(_("Trades"))
         sheet.append(header)
         for row in _chained(part, islice(rows, SHEET_ROWS - 2)):
-            sheet.append(row)
+            sheet.append([harmless(cell) for cell in row])
     file = tempfile.TemporaryFile()  # noqa: SIM115 - the answer closes it
     book.save(file)
     file.seek(0)
