@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import date, datetime
 from decimal import Decimal
-from uuid import UUID, uuid4, uuid5
+from uuid import UUID, uuid4
 
 from storage_app.contract.arguments import parse_choice, parse_price, parse_timestamp, parse_volume
 from storage_app.contract.types import Money, OrderType, PriceType, Trade
 
 # Any fixed UUID does; changing it would make every imported trade new again.
-_NAMESPACE = UUID("6a3d2f0e-6f0b-5d0e-9b1b-6c3f7f6f2a10")
+_SPACE = UUID("6a3d2f0e-6f0b-5d0e-9b1b-6c3f7f6f2a10").bytes
 
 
 def trade_uid(account_id: str, trade_date: date, code: str, order_type: str, ident: str) -> str:
     """Return the uid of a trade that has an id of its own; the same identity, the same uid."""
-    return str(uuid5(_NAMESPACE, "|".join((account_id, f"{trade_date}", code, order_type, ident))))
+    name = f"{account_id}|{trade_date}|{code}|{order_type}|{ident}"
+    # What uuid5 does in twice the time, which an import of many rows would notice.
+    digest = bytearray(hashlib.sha1(_SPACE + name.encode(), usedforsecurity=False).digest()[:16])
+    digest[6] = digest[6] & 0x0F | 0x50
+    digest[8] = digest[8] & 0x3F | 0x80
+    text = digest.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def new_trade(

@@ -29,7 +29,7 @@ from storage_app.legacy.text import LegacyFileError, describe
 from storage_app.models import AuditAction, JobRun, Report, ReportKind
 from storage_app.services import access, accounts, audit, jobs
 from storage_app.services.actors import Actor
-from storage_app.stores.compose import create_data_store
+from storage_app.stores.compose import open_platform_store
 from trades_app.market import clock
 
 JOB: Final = "run_import"
@@ -162,7 +162,7 @@ def _collect(
     cursor = None
     if not options.dry_run:
         cursor = Cursor(settings.DATA_DIR, (JOB, run.slot), resume=run.attempts > 1)
-    store = create_data_store("hybrid")
+    store = open_platform_store()
     try:
         actor = Actor(run.actor, origin=JOB)
         for result in run_import(directory, store, actor, options, cursor):

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
 from typing import Any, Final
 
 from storage_app.contract.errors import InvalidInput
@@ -26,16 +27,17 @@ Quotes = Mapping[str, Mapping[str, Any]]
 # 连续竞价, to the minute, both ends included.
 _AUCTIONS: Final = (("09:30", "11:30"), ("13:00", "14:57"))
 
+_in_files_only: ContextVar[bool] = ContextVar("orders in files only", default=False)
 # Paths that people were told of.
 _told: set[str] = set()
 # What `tools.utils_cache` had before; filled when it is replaced.
 originals: dict[str, Callable[..., Any]] = {}
 
 
-def load_json(path: str) -> dict[str, Any]:
+def load_json(path: str) -> Any:
     binding = registry.find(path)
     if binding is None:
-        return dict(_original("load_json", path)(path))
+        return _original("load_json", path)(path)
     return views.load(binding)
 
 
@@ -148,6 +150,8 @@ def record_deal(
     if binding is None:
         _original("record_deal", path)
         return
+    if _in_files_only.get():
+        return
     kind = KINDS.get(order_type.lower())
     if kind is None:
         logger.error("A row of kind %r stays in %s alone: %s %s", order_type, path, code, remark)
@@ -156,6 +160,16 @@ def record_deal(
         binding.account, timestamp, code, name, kind[0], remark, price, volume,
         binding.strategy_name, price_type=kind[1],
     )  # fmt: skip
+
+
+@contextmanager
+def orders_in_files_only() -> Iterator[None]:
+    """Keep `record_deal` from the ledger, where the broker's own report of the order goes."""
+    token = _in_files_only.set(True)
+    try:
+        yield
+    finally:
+        _in_files_only.reset(token)
 
 
 def is_in_continuous_auction(curr_time: str) -> bool:

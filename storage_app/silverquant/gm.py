@@ -15,6 +15,7 @@ from typing import Any, Final
 from storage_app.contract.errors import StorageError
 from storage_app.contract.roles import DataStore
 from storage_app.contract.types import FillOutcome, PriceType, Side
+from storage_app.silverquant.functions import orders_in_files_only
 from storage_app.silverquant.recorder import BrokerFill, BrokerOrder, Recorder
 
 logger = logging.getLogger(__name__)
@@ -75,7 +76,11 @@ class GmRecorder:
         return outcome
 
     def record_order(self, *args: Any, **kwargs: Any) -> None:
-        """Leave the row without a number out: `on_order_status` records the order with its own."""
+        """Let the file of orders have it; the ledger gets it by `on_order_status`, numbered."""
+        following = getattr(super(), "record_order", None)
+        if following is not None:
+            with orders_in_files_only():
+                following(*args, **kwargs)
 
     def _recorder(self) -> Recorder:
         if self.recorder is None:

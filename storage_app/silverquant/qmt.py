@@ -20,6 +20,7 @@ from storage_app.contract.errors import StorageError
 from storage_app.contract.roles import DataStore
 from storage_app.contract.rules import Capital
 from storage_app.contract.types import FillOutcome, PriceType, Side
+from storage_app.silverquant.functions import orders_in_files_only
 from storage_app.silverquant.recorder import BrokerFill, BrokerOrder, Recorder, capital_of
 
 logger = logging.getLogger(__name__)
@@ -102,7 +103,11 @@ class QmtRecorder:
         self._pass_on("on_cancel_error", cancel_error)
 
     def record_order(self, *args: Any, **kwargs: Any) -> None:
-        """Leave the row without a number out: `on_stock_order` records the order with its own."""
+        """Let the file of orders have it; the ledger gets it by `on_stock_order`, numbered."""
+        following = getattr(super(), "record_order", None)
+        if following is not None:
+            with orders_in_files_only():
+                following(*args, **kwargs)
 
     def on_stock_asset(self, asset: Any) -> None:
         capital = _capital(asset)

@@ -31,6 +31,12 @@ def host_name(directory: Path) -> str:
     return _parse(path, document)
 
 
+def known_host_name(directory: Path) -> str:
+    """Return the name, "" of a host that has none yet; nothing is written."""
+    document = read_document(directory / FILE)
+    return _parse(directory / FILE, document) if document else ""
+
+
 def _new_name() -> str:
     machine = re.sub(r"[^A-Za-z0-9_.-]", "-", socket.gethostname())[:60]
     return f"{machine}-{secrets.token_hex(3)}"

@@ -17,6 +17,8 @@ from storage_app.contract.errors import Corrupt, InvalidInput, Unavailable
 from storage_app.contract.types import BookState
 from storage_app.stores.file import book_documents as files
 from storage_app.stores.file.documents import read_document
+from storage_app.stores.file.positions import FilePositions
+from storage_app.stores.host import known_host_name
 
 DOCUMENTS: Final = (files.POSITIONS, files.MAX_PRICES, files.MIN_PRICES, files.APPLIED)
 _PENDING: Final = "pending.json"
@@ -62,6 +64,25 @@ def read_book(data_dir: Path, book: str) -> FileBook:
         revision,
         str(marks.get(files.GENERATION, "")),
     )
+
+
+def accounts_of_other_hosts(data_dir: Path) -> dict[str, str]:
+    """Return the accounts that another host trades, with its name: it holds all their leases.
+
+    A book that cannot be read counts as ours, since it has to be looked at.
+    """
+    own = known_host_name(data_dir / "journal")
+    holders: dict[str, set[str]] = {}
+    for book in FilePositions(data_dir).list_books():
+        try:
+            document = _read_documents(data_dir / "books" / book)[files.POSITIONS]
+            holder = files.parse_marks(document).lease
+        except Corrupt:
+            holder = own
+        holders.setdefault(book.partition("/")[0], set()).add(holder)
+    return {
+        account: sorted(hosts)[0] for account, hosts in holders.items() if not hosts & {"", own}
+    }
 
 
 def _read_documents(directory: Path) -> dict[str, dict[str, Any]]:

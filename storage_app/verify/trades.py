@@ -22,6 +22,7 @@ from storage_app.contract.trade_documents import differing_fields
 from storage_app.contract.types import OrderType, PriceType, Trade
 from storage_app.stores.clickhouse import translating
 from storage_app.verify import pending, trade_rows
+from storage_app.verify.books import accounts_of_other_hosts
 from storage_app.verify.differences import Difference, Kind, Problem, Side, damaged
 from storage_app.verify.scope import Examination, Scope
 from trades_app.checksums import DaySum
@@ -33,6 +34,9 @@ BATCH_ROWS: Final = 5_000
 DETAILED: Final = 1000
 LEDGER: Final = "clickhouse trade"
 LINES: Final = "lines"
+_TRADED_ELSEWHERE: Final = gettext_noop(
+    "Host %(host)s trades %(account)s and keeps the files of its trades: compare them there."
+)
 _SUMS: Final = ("count", "volume", "amount", "checksum")
 
 
@@ -53,8 +57,12 @@ def compare(exam: Examination) -> Iterator[Difference]:
         known = {*checksums.list_accounts(), *trade_rows.list_accounts(scope.data_dir)}
     accounts = [account for account in sorted(known) if scope.has_account(account)]
     told = 0
+    elsewhere = accounts_of_other_hosts(scope.data_dir)
     for number, account in enumerate(accounts):
         exam.step(Kind.TRADES, number, len(accounts))
+        if account in elsewhere:
+            exam.note(_TRADED_ELSEWHERE, account=account, host=elsewhere[account])
+            continue
         for difference in _compare_account(exam, account, DETAILED - told):
             told += 1
             yield difference

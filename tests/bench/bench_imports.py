@@ -47,7 +47,7 @@ _NOTES = (
 # Imports a directory (if one is given) and prints the peak of its own memory in MB, as the
 # operating system has counted it. Only the product is loaded.
 _PROGRAM = """
-import resource, sys
+import sys
 from pathlib import Path
 import django
 django.setup()
@@ -62,7 +62,8 @@ for place in sys.argv[1:]:
     options = ImportOptions("55009728", Path(place) / "calendar.csv")
     for _ in run_import(explore(Path(place)), Stores(), actors.command("bench"), options):
         pass
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+status = Path("/proc/self/status").read_text()
+print(int(status.split("VmHWM:")[1].split()[0]) / 1024)
 """
 
 

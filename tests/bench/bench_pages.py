@@ -34,7 +34,8 @@ NOTES = (
     "third is the processor time of the web process alone, which neighbours on the machine do "
     "not inflate as they do the rest. In brackets: how many queries of MariaDB and, through "
     "Django, of ClickHouse a page asks. MariaDB, Redis and ClickHouse run on the same two cores. "
-    "Goal: 150 ms at the 95th percentile."
+    "Goal: 150 ms at the 95th percentile, on a machine of its own; where the load average is far "
+    "above the number of cores, only ratios and processor times hold."
 )
 ACCOUNTS = [f"{55009720 + number}" for number in range(10)]
 SNAPSHOT_DAYS = 1250

@@ -107,7 +107,7 @@ def test_statistics_draw_profit_and_say_that_it_is_an_estimate(reader, fills):
         "() => document.querySelector('#periods .sq-legend').textContent.includes('2017-05')"
     )
     assert [row.inner_text().split("\t")[0] for row in rows_of(me, "by-period")] == [
-        "2017-06",
+        "2017-06 estimate",
         "2017-05",
     ]
     me.keep("statistics")

@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+import threading
+from datetime import timedelta
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from storage_app import silverquant
 from storage_app.contract.errors import InvalidInput
-from storage_app.silverquant import GmRecorder, QmtRecorder
+from storage_app.silverquant import GmRecorder, QmtRecorder, hook, registry
+from tests.silverquant import scripts
 from tests.silverquant.conftest import ACCOUNT, wait_for
+from trades_app.market import clock
 
 pytestmark = [
     pytest.mark.django_db(transaction=True, databases=["default", "clickhouse"]),
@@ -147,7 +153,8 @@ def test_capital_comes_from_the_broker_where_it_tells(qmt, store):
     qmt.on_stock_trade(trade())
     wait_for(lambda: store.get_account(ACCOUNT)["current_capital"] == 989_500)
     asset.cash = 970_000
-    qmt.on_stock_asset(asset)
+    with clock.pinned(clock.now() + timedelta(seconds=1)):
+        qmt.on_stock_asset(asset)
     wait_for(lambda: store.get_account(ACCOUNT)["current_capital"] == 979_500)
 
 
@@ -172,10 +179,37 @@ def test_a_recorder_without_a_book_says_what_is_missing():
         Gm().on_execution_report(trade())
 
 
-def test_the_row_without_a_number_is_left_to_the_broker(qmt, gm, store):
-    qmt.record_order("1", CODE, 10, 100, "限买委托", "")
-    gm.record_order("1", CODE, 10, 100, "限买委托", "")
-    assert rows(store) == []
+def test_the_row_without_a_number_is_left_to_the_file_of_orders(store, tmp_path):
+    """SilverQuant's daily report reads the file; the ledger has the broker's own report."""
+    paths = scripts.Paths(tmp_path / "strategy")
+    hook.install()
+    tools = scripts.load_tools()
+    silverquant.bind(paths.held, ACCOUNT)
+    registry.use_store(store)
+
+    class Writes(Heard):
+        def record_order(self, *order):
+            tools.record_deal(threading.Lock(), paths.deals, *order)
+
+    class Callback(QmtRecorder, Writes):
+        pass
+
+    class Other(GmRecorder, Writes):
+        pass
+
+    try:
+        for callback in (Callback(), Other()):
+            callback.record_into(ACCOUNT, store=store)
+            callback.record_order(MOMENT, CODE, "", "限买委托", "", 10.5, 100)
+        assert rows(store) == []
+        Writes().record_order(MOMENT, CODE, "", "限买委托", "", 10.5, 100)
+        assert rows(store) == [("buy_order", "", "", 100)]
+        assert len(Path(paths.deals).read_text().splitlines()) == 4
+        Qmt().record_order("nobody follows")
+    finally:
+        hook.uninstall()
+        scripts.forget_tools()
+        registry.forget_all()
 
 
 def test_a_fill_that_cannot_be_recorded_reaches_the_strategy_and_is_an_error(qmt, gm, store):

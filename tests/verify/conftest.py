@@ -60,6 +60,19 @@ class Platform:
             wait_until(lambda name=name: self.snapshot(name).exists(), f"a snapshot of {name}")
         self.store.close()
 
+    def settle_books(self):
+        """Wait until the files follow what Redis says of the books."""
+        store = self.open()
+        books = store.positions.mirror
+        server = store.positions.primary
+        wait_until(
+            lambda: all(
+                server.read_marks(one) == books.read_marks(one) for one in books.list_books()
+            ),
+            "the files follow Redis",
+        )
+        store.close()
+
     def owed(self):
         outbox = self.store._hold.outbox
         return [task for task in list(outbox._work) if outbox.owed(*task)]

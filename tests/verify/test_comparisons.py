@@ -7,7 +7,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from storage_app.stores.redis import book_key
+from storage_app.stores.redis import RedisPositions, book_key
 from storage_app.verify.differences import Kind
 from tests.factories import make_bars
 from tests.verify.conftest import ACCOUNT, BOOK, OTHER, STRATEGY
@@ -97,6 +97,17 @@ def test_a_trade_that_clickhouse_lacks(platform, clickhouse):
         cursor.execute("ALTER TABLE trade DELETE WHERE volume = 200 SETTINGS mutations_sync = 1")
     (found,) = platform.found()
     assert found[3:] == (None, "buy_trade 200 @ 10.000 09:31:00")
+
+
+def test_trades_of_another_host_are_compared_there(platform, redis):
+    RedisPositions().claim(BOOK, "far-1a2b3c")
+    platform.settle_books()
+    (platform.data_dir / "trades" / ACCOUNT / "2026.csv").unlink()
+    report = platform.verify()
+    assert report.findings == []
+    assert [values for _, values in report.summary["notes"] if "host" in values] == [
+        {"account": ACCOUNT, "host": "far-1a2b3c"}
+    ]
 
 
 def test_a_line_that_stands_twice(platform):
