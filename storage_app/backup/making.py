@@ -107,6 +107,8 @@ def _parts(root: Path, data_dir: Path, batch_rows: int, watch: Watch) -> Iterato
 def _alone(root: Path) -> Iterator[None]:
     """Keep a second backup out, and clear away what one that died has left."""
     make_directory(root)
+    # Hashes of passwords and keys of second factors are in it.
+    root.chmod(0o700)
     with locked(root / "making"):
         for left in root.glob(f"*{PART}"):
             shutil.rmtree(left)

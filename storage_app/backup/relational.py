@@ -75,7 +75,7 @@ def load(root: Path, parts: Iterable[Part], watch: Watch) -> None:
     wanted = {part.path: part for part in parts}
     tables = [model._meta.db_table for model in registry.included()]
     with connection.constraint_checks_disabled():
-        _empty(tables)
+        _empty([*tables, *(model._meta.db_table for model in registry.cleared())])
         keys = _keys_by_name()
         for number, model in enumerate(registry.included(), start=1):
             part = wanted.get(f"{KIND}/{registry.label(model)}.jsonl")

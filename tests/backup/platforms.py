@@ -9,15 +9,18 @@ import pandas as pd
 from django.apps import apps
 from django.contrib.auth.models import Permission
 from django.db import connection, connections
+from django_otp.plugins.otp_totp.models import TOTPDevice
 from django_redis import get_redis_connection
 
 from storage_app import create_data_store
 from storage_app.models import Account as Account
+from storage_app.models import SignInSession
 from storage_app.services import audit, capital
 from storage_app.services.actors import Actor
 from tests import factories
 from trades_app.market import clock
 
+APPS = {"storage_app", "auth", "admin", "django_celery_beat", "otp_totp", "otp_static"}
 # Rows that a restore adds by itself, and what belongs to the installation.
 OWN_TRACES = {"storage_app_report", "storage_app_auditentry"}
 # Migrations number permissions and content types anew in each database.
@@ -39,6 +42,7 @@ LEFT_OUT = {
     "django_migrations",
     "django_celery_beat_periodictasks",
     "storage_app_jobrun",
+    "platform_session",
 }
 MOMENT = datetime(2026, 3, 2, 15, 2, 3, 456789, tzinfo=clock.SHANGHAI)
 
@@ -61,6 +65,8 @@ def fill(data_dir):
 
     with transaction.atomic():
         audit.created(Actor("小王", origin="测试"), strategy, "one  line  and ' quotes \\")
+    TOTPDevice.objects.create(user=user, name="phone")
+    SignInSession.objects.create(session_key="k", expire_date=MOMENT, user=user)
     user.user_permissions.add(Permission.objects.get(codename="view_report"))
     _fill_market()
     _fill_positions()
@@ -121,7 +127,7 @@ def _relational():
     tables = {
         model._meta.db_table: [field.column for field in model._meta.concrete_fields]
         for model in apps.get_models(include_auto_created=True)
-        if model._meta.app_label in {"storage_app", "auth", "admin", "django_celery_beat"}
+        if model._meta.app_label in APPS
     }
     found = {}
     with connection.cursor() as cursor:

@@ -113,6 +113,7 @@ def test_replace_puts_the_backup_in_place_of_what_was_done_since(backup, platfor
 
     restore(backup.path, platform, ACTOR, replace=True)
 
+    assert not platforms.SignInSession.objects.exists()
     after = platforms.look()
     for name in before.keys() - platforms.OWN_TRACES - {"redis sq:{55009728}", "redis sq:books"}:
         if not name.startswith("redis sq:{"):
