@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from storage_app.admin import figures
 from storage_app.verify import wording
 from storage_app.verify.differences import Problem
-from storage_app.verify.repairs.steps import Action
+from storage_app.verify.repairs.actions import Action
 from trades_app.bar_checks import Severity
 
 Finding = Mapping[str, Any]

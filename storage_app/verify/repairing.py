@@ -26,7 +26,8 @@ from storage_app.stores.orm import translating
 from storage_app.verify import comparing
 from storage_app.verify.differences import Difference, Kind, Problem
 from storage_app.verify.repairs import journals, klines, positions, snapshots, trades
-from storage_app.verify.repairs.steps import Action, Perform, Step
+from storage_app.verify.repairs.actions import Action
+from storage_app.verify.repairs.steps import Perform, Step
 from storage_app.verify.scope import Examination, Scope
 
 PERFORM: Final[Mapping[Action, Perform]] = {

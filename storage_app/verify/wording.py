@@ -10,7 +10,7 @@ from django.utils.translation import gettext, gettext_noop
 from django.utils.translation import gettext_lazy as _
 
 from storage_app.verify.differences import Kind, Problem
-from storage_app.verify.repairs.steps import Action
+from storage_app.verify.repairs.actions import Action
 from trades_app.bar_checks import Check, Severity
 
 KINDS: Final[Mapping[str, Promise]] = {

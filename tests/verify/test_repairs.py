@@ -16,7 +16,7 @@ from storage_app.stores.clickhouse import ClickHouseTrades
 from storage_app.stores.file import trade_lines
 from storage_app.stores.redis import RedisPositions, book_key
 from storage_app.verify import repairing
-from storage_app.verify.repairs.steps import Action
+from storage_app.verify.repairs.actions import Action
 from tests.factories import make_trade, make_user
 from tests.verify.conftest import ACCOUNT, BOOK, OTHER
 

@@ -13,7 +13,8 @@ from storage_app.stores.clickhouse import ClickHouseKlines, translating
 from storage_app.stores.file.documents import locked
 from storage_app.stores.file.klines import FACTORS, FileKlines
 from storage_app.verify.klines import STATE, path_of, read_factors, read_file
-from storage_app.verify.repairs.steps import Action, Done, Step, set_aside
+from storage_app.verify.repairs.actions import Action
+from storage_app.verify.repairs.steps import Done, Step, set_aside
 from storage_app.verify.scope import Scope
 from trades_app.queries import bars
 

@@ -18,7 +18,8 @@ from storage_app.stores.redis import RedisPositions, book_key
 from storage_app.verify.books import read_book
 from storage_app.verify.differences import Difference, Kind, Problem, Side
 from storage_app.verify.positions import ON_FILES, account_of, describe
-from storage_app.verify.repairs.steps import Action, Done, Step, set_aside
+from storage_app.verify.repairs.actions import Action
+from storage_app.verify.repairs.steps import Done, Step, set_aside
 from storage_app.verify.scope import Scope
 from trades_app.market import calendar
 

@@ -4,31 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from storage_app.stores.file.documents import refusing, sync_directory
 from storage_app.verify.differences import Kind
+from storage_app.verify.repairs.actions import Action
+from storage_app.verify.scope import Scope
 from trades_app.market import clock
-
-if TYPE_CHECKING:
-    from storage_app.verify.scope import Scope
-
-
-class Action(StrEnum):
-    """Which store is right: see each module of this package for why."""
-
-    REPLAY = "replay"
-    COPY_BOOK = "copy_book"
-    RESTORE_BOOK = "restore_book"
-    COMPLEMENT = "complement"
-    REBUILD_LINES = "rebuild_lines"
-    WRITE_BARS = "write_bars"
-    MIRROR_BARS = "mirror_bars"
-    SNAPSHOT = "snapshot"
-    HELD_DAYS = "held_days"
-    BY_HAND = "by_hand"
 
 
 @dataclass(frozen=True, slots=True)
