@@ -240,8 +240,13 @@ class MirroredAccounts(_Book[OrmAccounts, FileAccounts]):
 
     def prefers_mirror(self) -> bool:
         """Tell whether capital is owed: until it is there, the database shows the old one."""
-        if not self.switches.may_fall_back or self.breaker.is_open:
+        if not self.switches.may_fall_back:
             return False
+        try:
+            self.breaker.check()
+        except Unavailable:
+            # Not to be asked once more: it may be back by then, without what it is owed.
+            return True
         return bool(self.outbox.settle(CAPITAL, PRIMARY, SETTLE_SECONDS))
 
     def read_mirror(self, name: str, *args: Any, **kwargs: Any) -> Any:
