@@ -93,7 +93,7 @@ class BookSync:
     def _learn(self) -> None:
         """Know what another process of the host has brought to Redis, before it is asked."""
         for book, known in list(self._known.items()):
-            marks = self.mirror.read_marks(book)
+            marks = self._noted_marks(book)
             is_later = marks.generation != known.generation or marks.revision > known.revision
             if marks.generation and is_later:
                 self._known[book] = marks
@@ -144,9 +144,17 @@ class BookSync:
     def known_marks(self, book: str) -> BookMarks:
         known = self._known.get(book)
         if known is None:
-            known = self.mirror.read_marks(book) if self.keeps_files else BookMarks()
+            known = self._noted_marks(book) if self.keeps_files else BookMarks()
             self._known[book] = known
         return known
+
+    def _noted_marks(self, book: str) -> BookMarks:
+        """Return what the files stand for, or later, what the journal has and they have not."""
+        marks = self.mirror.read_marks(book)
+        for entry in self.outbox.owed(KIND, MIRROR):
+            if entry.body[0] == book and position_entries.follows(entry.body, marks):
+                marks = position_entries.marks_of(entry.body) or marks
+        return marks
 
     def _is_ours(self, marks: BookMarks) -> bool:
         """Tell whether this host may rebuild the book: nobody else holds it."""
@@ -197,6 +205,13 @@ class BookSync:
                 if self._flag.exists():
                     self.catch_up()
 
+    def answer_from_files(self) -> None:
+        """Have the files answer for a book that another host has to bring back."""
+        # What this host was told before the loss may not have come to the files yet.
+        if self.outbox.owed(KIND, MIRROR):
+            with self.host_lock():
+                self.catch_up()
+
     def catch_up(self) -> None:
         """Apply to the files what the journal has and they have not; the host lock is held."""
         entries = self.outbox.owed(KIND, MIRROR)
@@ -212,7 +227,7 @@ class BookSync:
         with self.mirror.together(book):
             for _, group in groupby(sorted(stored, key=_revision), key=_revision):
                 # What was answered with one revision: the change, and what it made needless.
-                own = [one for one in group if _follows(one, marks)]
+                own = [one for one in group if position_entries.follows(one.body, marks)]
                 if own:
                     for entry in own:
                         self._apply(entry, self.mirror)
@@ -306,7 +321,11 @@ class BookSync:
         with self.host_lock():
             if self._flag.exists():
                 return False
+            noted = self._noted_marks(book)
             copy = self.breaker.call(self.primary.dump, book)
+            if is_lost(copy.marks, noted):
+                # A copy would take the place of what only the journal still has.
+                self.catch_up()
             known = self.mirror.read_copy(book)
             if not is_lost(copy.marks, known.marks):
                 self._waiting.pop(book, None)
@@ -377,11 +396,4 @@ class BookSync:
 
 
 def _revision(entry: Entry) -> int:
-    marks = position_entries.marks_of(entry.body)
-    return 0 if marks is None else marks.revision
-
-
-def _follows(entry: Entry, ours: BookMarks) -> bool:
-    """Tell whether the files lack what the entry led to."""
-    marks = position_entries.marks_of(entry.body) or ours
-    return marks.revision > ours.revision and ours.generation in ("", marks.generation)
+    return position_entries.revision_of(entry.body)

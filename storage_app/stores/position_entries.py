@@ -39,6 +39,16 @@ def marks_of(body: list[Any]) -> BookMarks | None:
     return None if body[1] is None else BookMarks(*body[1][:3])
 
 
+def revision_of(body: list[Any]) -> int:
+    return 0 if body[1] is None else int(body[1][1])
+
+
+def follows(body: list[Any], ours: BookMarks) -> bool:
+    """Tell whether the copy that `ours` marks lacks what the entry led to."""
+    marks = marks_of(body) or ours
+    return marks.revision > ours.revision and ours.generation in ("", marks.generation)
+
+
 def is_change(body: list[Any]) -> bool:
     return body[1] is None or all(body[1][3:])
 
