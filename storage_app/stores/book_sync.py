@@ -14,7 +14,6 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from functools import cached_property
-from itertools import groupby
 from typing import Final
 
 from storage_app.contract.errors import NotFound, Unavailable
@@ -27,7 +26,7 @@ from storage_app.stores.file.positions import FilePositions
 from storage_app.stores.host import host_name
 from storage_app.stores.journal import MIRROR, PRIMARY, Entry
 from storage_app.stores.outbox import Outbox
-from storage_app.stores.redis import RedisPositions
+from storage_app.stores.redis import Connections, RedisPositions
 from storage_app.stores.settling import Settlement, is_lost
 
 logger = logging.getLogger(__name__)
@@ -69,6 +68,7 @@ class BookSync:
         # Books that wait for another host, with the moment since when.
         self._waiting: dict[str, tuple[float, BookMarks]] = {}
         self._was_on_files = False
+        self._connections = Connections.made
         # Losses that the log has told of.
         self._told: set[tuple[str, BookMarks]] = set()
         outbox.register(KIND, PRIMARY, self._bring_back)
@@ -91,7 +91,7 @@ class BookSync:
         return False
 
     def _learn(self) -> None:
-        """Know what another process of the host has brought to Redis, before it is asked."""
+        """Know what other processes of the host have been told, or have brought to Redis."""
         for book, known in list(self._known.items()):
             marks = self._noted_marks(book)
             is_later = marks.generation != known.generation or marks.revision > known.revision
@@ -110,6 +110,10 @@ class BookSync:
         """
         if not book or marks is None or not self.keeps_files:
             return True
+        if self._connections != Connections.made:
+            # To a server that may be older than what this host was told by the one before.
+            self._connections = Connections.made
+            self._learn()
         known = self.known_marks(book)
         if not is_lost(marks, known):
             self._known[book] = marks
@@ -225,8 +229,7 @@ class BookSync:
         marks, whole = ours.marks, ours.whole
         stored = [entry for entry in entries if entry.body[1] is not None]
         with self.mirror.together(book):
-            for _, group in groupby(sorted(stored, key=_revision), key=_revision):
-                # What was answered with one revision: the change, and what it made needless.
+            for group in position_entries.by_revision(stored):
                 own = [one for one in group if position_entries.follows(one.body, marks)]
                 if own:
                     for entry in own:
@@ -393,7 +396,3 @@ class BookSync:
                 self.breaker.call(self.settlement.decide, conflict)
             position_conflicts.drop(self._directory, book, code)
         return before.state
-
-
-def _revision(entry: Entry) -> int:
-    return position_entries.revision_of(entry.body)

@@ -19,6 +19,7 @@ from storage_app.stores.file.positions import FilePositions
 from storage_app.stores.redis import RedisPositions
 from tests import servers
 from tests.faults import position_writers
+from tests.faults.trader import Trader
 from trades_app.market import clock
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "clickhouse"])
@@ -258,6 +259,24 @@ class TestLoss:
         later.close()
         recover(data_dir)
         assert same_everywhere(store, data_dir).positions[CODE].volume == 200
+
+    def test_a_quiet_process_is_not_shown_the_older_book_of_a_server_that_began_anew(
+        self, store, redis, data_dir
+    ):
+        buy(store, "1")
+        wait_for(lambda: not owed(data_dir))
+        old = redis.dump(f"sq:{{{BOOK}}}")
+        with Trader(data_dir, REDIS_PORT=servers.REDIS.port) as quiet:
+            assert quiet.get("get_positions", BOOK)[CODE].volume == 100
+            with locked(data_dir / "journal" / "positions.on_files"):
+                buy(store, "2")
+                redis.restore(f"sq:{{{BOOK}}}", 0, old, replace=True)
+                redis.client_kill_filter(_type="normal", skipme=True)
+                quiet.begin([("get_positions", (BOOK,), {})])
+                # Whoever goes to the files has to wait; whoever does not, answers.
+                quiet._pipe.poll(0.5)
+            (answer,) = quiet._receive(20)
+        assert answer.value[CODE].volume == 200
 
     def test_who_begins_before_the_files_have_a_change_knows_it_from_the_journal(
         self, store, redis, data_dir
