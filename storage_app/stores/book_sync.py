@@ -14,7 +14,6 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from functools import cached_property
-from itertools import groupby
 from typing import Final
 
 from storage_app.contract.errors import NotFound, Unavailable
@@ -27,7 +26,7 @@ from storage_app.stores.file.positions import FilePositions
 from storage_app.stores.host import host_name
 from storage_app.stores.journal import MIRROR, PRIMARY, Entry
 from storage_app.stores.outbox import Outbox
-from storage_app.stores.redis import RedisPositions
+from storage_app.stores.redis import Connections, RedisPositions
 from storage_app.stores.settling import Settlement, is_lost
 
 logger = logging.getLogger(__name__)
@@ -69,6 +68,7 @@ class BookSync:
         # Books that wait for another host, with the moment since when.
         self._waiting: dict[str, tuple[float, BookMarks]] = {}
         self._was_on_files = False
+        self._connections = Connections.made
         # Losses that the log has told of.
         self._told: set[tuple[str, BookMarks]] = set()
         outbox.register(KIND, PRIMARY, self._bring_back)
@@ -91,9 +91,9 @@ class BookSync:
         return False
 
     def _learn(self) -> None:
-        """Know what another process of the host has brought to Redis, before it is asked."""
+        """Know what other processes of the host have been told, or have brought to Redis."""
         for book, known in list(self._known.items()):
-            marks = self.mirror.read_marks(book)
+            marks = self._noted_marks(book)
             is_later = marks.generation != known.generation or marks.revision > known.revision
             if marks.generation and is_later:
                 self._known[book] = marks
@@ -110,6 +110,10 @@ class BookSync:
         """
         if not book or marks is None or not self.keeps_files:
             return True
+        if self._connections != Connections.made:
+            # To a server that may be older than what this host was told by the one before.
+            self._connections = Connections.made
+            self._learn()
         known = self.known_marks(book)
         if not is_lost(marks, known):
             self._known[book] = marks
@@ -144,9 +148,17 @@ class BookSync:
     def known_marks(self, book: str) -> BookMarks:
         known = self._known.get(book)
         if known is None:
-            known = self.mirror.read_marks(book) if self.keeps_files else BookMarks()
+            known = self._noted_marks(book) if self.keeps_files else BookMarks()
             self._known[book] = known
         return known
+
+    def _noted_marks(self, book: str) -> BookMarks:
+        """Return what the files stand for, or later, what the journal has and they have not."""
+        marks = self.mirror.read_marks(book)
+        for entry in self.outbox.owed(KIND, MIRROR):
+            if entry.body[0] == book and position_entries.follows(entry.body, marks):
+                marks = position_entries.marks_of(entry.body) or marks
+        return marks
 
     def _is_ours(self, marks: BookMarks) -> bool:
         """Tell whether this host may rebuild the book: nobody else holds it."""
@@ -197,6 +209,13 @@ class BookSync:
                 if self._flag.exists():
                     self.catch_up()
 
+    def answer_from_files(self) -> None:
+        """Have the files answer for a book that another host has to bring back."""
+        # What this host was told before the loss may not have come to the files yet.
+        if self.outbox.owed(KIND, MIRROR):
+            with self.host_lock():
+                self.catch_up()
+
     def catch_up(self) -> None:
         """Apply to the files what the journal has and they have not; the host lock is held."""
         entries = self.outbox.owed(KIND, MIRROR)
@@ -210,9 +229,8 @@ class BookSync:
         marks, whole = ours.marks, ours.whole
         stored = [entry for entry in entries if entry.body[1] is not None]
         with self.mirror.together(book):
-            for _, group in groupby(sorted(stored, key=_revision), key=_revision):
-                # What was answered with one revision: the change, and what it made needless.
-                own = [one for one in group if _follows(one, marks)]
+            for group in position_entries.by_revision(stored):
+                own = [one for one in group if position_entries.follows(one.body, marks)]
                 if own:
                     for entry in own:
                         self._apply(entry, self.mirror)
@@ -306,7 +324,11 @@ class BookSync:
         with self.host_lock():
             if self._flag.exists():
                 return False
+            noted = self._noted_marks(book)
             copy = self.breaker.call(self.primary.dump, book)
+            if is_lost(copy.marks, noted):
+                # A copy would take the place of what only the journal still has.
+                self.catch_up()
             known = self.mirror.read_copy(book)
             if not is_lost(copy.marks, known.marks):
                 self._waiting.pop(book, None)
@@ -374,14 +396,3 @@ class BookSync:
                 self.breaker.call(self.settlement.decide, conflict)
             position_conflicts.drop(self._directory, book, code)
         return before.state
-
-
-def _revision(entry: Entry) -> int:
-    marks = position_entries.marks_of(entry.body)
-    return 0 if marks is None else marks.revision
-
-
-def _follows(entry: Entry, ours: BookMarks) -> bool:
-    """Tell whether the files lack what the entry led to."""
-    marks = position_entries.marks_of(entry.body) or ours
-    return marks.revision > ours.revision and ours.generation in ("", marks.generation)

@@ -264,7 +264,9 @@ class FillLog:
             return replace(fill, capital=None)
         if fill.capital is not None or account["current_capital"] is None:
             return fill
-        return replace(fill, capital=_moved(account, fill.signed_amount))
+        # It stands on the fills before this one, so it is newer than theirs.
+        moment = max(fill.recorded_at, clock.now())
+        return replace(fill, capital=_moved(account, fill.signed_amount), recorded_at=moment)
 
     def _do_owed(self, entries: list[Entry]) -> Iterator[list[Entry]]:
         """Do the owed work of the host, where somebody else may have done it by now."""

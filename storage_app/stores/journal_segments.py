@@ -145,10 +145,14 @@ class Cursor:
         """
         start = self.offset
         with self.path.open("rb", buffering=0) as stream:
-            stream.seek(start)
-            data = stream.readall() if thoroughly else _read_used(stream, start)
+            data = _read(stream, start, thoroughly=thoroughly)
+            met = list(_scan(self.path, data, start))
+            if _has_gap(met, start):
+                # What stands there may have been written when the reader had passed by.
+                data = _read(stream, start, thoroughly=thoroughly)
+                met = list(_scan(self.path, data, start))
         frames, damage = [], []
-        for found in _scan(self.path, data, start):
+        for found in met:
             lost = found.number - self.number - 1
             if found.place.offset > self.offset or lost > 0:
                 damage.append(_describe_gap(self.path, self.offset, found, lost))
@@ -157,6 +161,16 @@ class Cursor:
         if thoroughly:
             damage += _describe_end(self.path, data[self.offset - start :], self.offset)
         return frames, damage
+
+
+def _read(stream: FileIO, start: int, *, thoroughly: bool) -> bytes:
+    stream.seek(start)
+    return stream.readall() if thoroughly else _read_used(stream, start)
+
+
+def _has_gap(frames: list[Frame], start: int) -> bool:
+    ends = [start, *(frame.end for frame in frames)]
+    return any(frame.place.offset != end for frame, end in zip(frames, ends, strict=False))
 
 
 def _read_used(stream: FileIO, start: int) -> bytes:

@@ -183,6 +183,8 @@ class MirroredPositions(Mirrored[RedisPositions, FilePositions], PositionStore):
     def _fall_back(self, reason: Unavailable) -> None:
         if not self.switches.may_fall_back:
             raise reason
-        # The other books are well.
-        if not isinstance(reason, LostElsewhere):
+        if isinstance(reason, LostElsewhere):
+            # The other books are well.
+            self.sync.answer_from_files()
+        else:
             self.sync.go_to_files(reason)

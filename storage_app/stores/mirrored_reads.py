@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
@@ -114,8 +115,8 @@ class _Book(MirroredReads[PrimaryT, MirrorT]):
         self, primary: PrimaryT, mirror: MirrorT, outbox: Outbox, switches: Switches
     ) -> None:
         super().__init__(primary, mirror, outbox, switches)
-        # The database was gone before the snapshot had a change.
-        self.is_behind = False
+        # Whether the database was gone before the snapshot had the change of this thread.
+        self._behind = threading.local()
         if switches.dual_write:
             outbox.every(SNAPSHOT_SECONDS, f"snapshot of {self.book}", self.refresh)
             uid = f"{outbox.journal.directory} {self.book}"
@@ -139,9 +140,9 @@ class _Book(MirroredReads[PrimaryT, MirrorT]):
 
     def _on_change(self, book: str, **_: object) -> None:
         if book == self.book:
-            self.is_behind = True
+            self._behind.is_so = True
             self.refresh()
-            self.is_behind = False
+            self._behind.is_so = False
 
 
 class MirroredStrategies(_Book[OrmStrategies, FileStrategies]):
@@ -176,7 +177,7 @@ class MirroredStrategies(_Book[OrmStrategies, FileStrategies]):
 
     def _note(self, change: Callable[..., None], *args: Any) -> None:
         """Do in the snapshot what was acknowledged and cannot be read from the database now."""
-        if self.is_behind:
+        if getattr(self._behind, "is_so", False):
             with suppress(NotFound):
                 change(*args)
 
@@ -240,8 +241,13 @@ class MirroredAccounts(_Book[OrmAccounts, FileAccounts]):
 
     def prefers_mirror(self) -> bool:
         """Tell whether capital is owed: until it is there, the database shows the old one."""
-        if not self.switches.may_fall_back or self.breaker.is_open:
+        if not self.switches.may_fall_back:
             return False
+        try:
+            self.breaker.check()
+        except Unavailable:
+            # Not to be asked once more: it may be back by then, without what it is owed.
+            return True
         return bool(self.outbox.settle(CAPITAL, PRIMARY, SETTLE_SECONDS))
 
     def read_mirror(self, name: str, *args: Any, **kwargs: Any) -> Any:

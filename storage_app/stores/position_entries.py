@@ -3,9 +3,10 @@ and whole copies of books."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date, datetime
 from decimal import Decimal
+from itertools import groupby
 from typing import Any, Final
 
 from storage_app.contract.types import (
@@ -15,6 +16,7 @@ from storage_app.contract.types import (
     PositionFlag,
     PositionState,
 )
+from storage_app.stores.journal import Entry
 
 KIND: Final = "positions"
 # The method of an entry that notes who holds the lease of a book.
@@ -37,6 +39,18 @@ def to_body(
 
 def marks_of(body: list[Any]) -> BookMarks | None:
     return None if body[1] is None else BookMarks(*body[1][:3])
+
+
+def by_revision(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
+    """Yield what was answered with one revision: the change, and what it made needless."""
+    for _, group in groupby(sorted(entries, key=_revision), key=_revision):
+        yield list(group)
+
+
+def follows(body: list[Any], ours: BookMarks) -> bool:
+    """Tell whether the copy that `ours` marks lacks what the entry led to."""
+    marks = marks_of(body) or ours
+    return marks.revision > ours.revision and ours.generation in ("", marks.generation)
 
 
 def is_change(body: list[Any]) -> bool:
@@ -91,6 +105,10 @@ def _plain(value: Any) -> Any:
     if isinstance(value, date):
         return value.isoformat()
     return str(value) if isinstance(value, Decimal) else value
+
+
+def _revision(entry: Entry) -> int:
+    return 0 if entry.body[1] is None else int(entry.body[1][1])
 
 
 def _same(value: Any) -> Any:

@@ -69,6 +69,17 @@ def translating(key: str) -> Iterator[None]:
         raise
 
 
+class Connections:
+    """Those that this process has made to Redis: each may lead to a server that began anew."""
+
+    made: ClassVar[int] = 0
+
+    @classmethod
+    def count(cls, connection: Any) -> None:
+        connection.on_connect()
+        cls.made += 1
+
+
 class Answer(NamedTuple):
     """What a change led to."""
 
@@ -275,6 +286,7 @@ class RedisPositions(PositionStore):
     def _connection(self) -> Any:
         if self._client is None:
             client = get_redis_connection(self._alias)
+            client.connection_pool.connection_kwargs["redis_connect_func"] = Connections.count
             self._script = client.register_script(_SCRIPT.read_text(encoding="utf-8"))
             self._client = client
         return self._client

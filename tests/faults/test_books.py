@@ -15,7 +15,7 @@ from storage_app.models import Account
 from storage_app.services import strategies as strategy_services
 from storage_app.services.actors import trader
 from storage_app.stores import journal as journals
-from storage_app.stores.breaker import states
+from storage_app.stores.breaker import Breaker, states
 from storage_app.stores.compose import create_data_store
 from storage_app.stores.orm import OrmAccounts, OrmStrategies
 from tests import servers
@@ -196,6 +196,37 @@ def test_capital_is_journalled_shown_and_replayed(store, data_dir):
     wait_for(lambda: not owed(data_dir))
     assert Account.objects.get(account_id=ACCOUNT).total_assets == 320
     assert Account.objects.get(account_id=ACCOUNT).snapshots.get().total_assets == 320
+
+
+def test_a_database_that_is_back_between_two_looks_at_it_is_not_asked_for_owed_capital(
+    store, data_dir, monkeypatch
+):
+    fill(store)
+    store.update_account_capital(ACCOUNT, 100, 300, 200)
+    servers.MARIADB.stop()
+    # Nobody brings the database what it is owed.
+    with journals.Journal(data_dir / "journal").draining(10) as is_mine:
+        assert is_mine
+        store.update_account_capital(ACCOUNT, 120, 320, 200)
+        servers.MARIADB.start()
+        monkeypatch.setattr(Breaker, "is_open", property(found_well_after(Breaker.is_open.fget)))
+        monkeypatch.setattr(Breaker, "check", found_well_after(Breaker.check))
+        assert store.get_account(ACCOUNT)["total_assets"] == 320
+        assert not states()["mysql"].is_open
+        assert store.get_account(ACCOUNT)["total_assets"] == 320
+    monkeypatch.undo()
+
+
+def found_well_after(look):
+    """Have a probe end right after each look at a breaker."""
+
+    def look_and_find_well(breaker):
+        try:
+            return look(breaker)
+        finally:
+            breaker.found_well()
+
+    return look_and_find_well
 
 
 def test_late_capital_does_not_replace_newer(store, data_dir):

@@ -17,6 +17,7 @@ from storage_app.stores import journal as journals
 from storage_app.stores.breaker import states
 from storage_app.stores.compose import create_data_store, open_platform_store
 from storage_app.stores.condition import conditions
+from storage_app.stores.file.documents import locked
 from storage_app.stores.file.positions import FilePositions
 from storage_app.stores.host import host_name
 from storage_app.stores.redis import RedisPositions
@@ -342,6 +343,19 @@ class TestLoss:
         assert agree(data_dir, far_dir) == before
         assert do(near, fill("3")).volume == 300
         assert far.get("get_positions", BOOK)[CODE].volume == 300
+
+    def test_the_other_host_shows_what_it_was_told_and_its_files_had_not_got(
+        self, near, far, redis, far_dir
+    ):
+        far_does(far, fill("1"))
+        RedisPositions().claim(BOOK, "elsewhere")
+        wait_for(lambda: FilePositions(far_dir).read_marks(BOOK).lease == "elsewhere")
+        # Whoever would bring the files up to date has to wait.
+        with locked(far_dir / "journal" / "positions.on_files"):
+            far_does(far, fill("2"), ("raise_extremes", (BOOK, {CODE: (12.0, 9.0)}), {}))
+            redis.flushall()
+        state = far.get("get_positions", BOOK)[CODE]
+        assert (state.volume, state.max_price) == (200, 12.0)
 
     def test_what_the_other_host_did_and_the_holder_had_not_seen_is_added(
         self, near, far, network, redis, data_dir, far_dir

@@ -14,10 +14,12 @@ from storage_app.contract.types import PositionState
 from storage_app.stores import journal as journals
 from storage_app.stores.breaker import states
 from storage_app.stores.compose import create_data_store
+from storage_app.stores.file.documents import locked
 from storage_app.stores.file.positions import FilePositions
 from storage_app.stores.redis import RedisPositions
 from tests import servers
 from tests.faults import position_writers
+from tests.faults.trader import Trader
 from trades_app.market import clock
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "clickhouse"])
@@ -240,6 +242,54 @@ class TestLoss:
         assert store.read_book(BOOK) == before
         recover(data_dir)
         assert same_everywhere(store, data_dir) == before
+
+    def test_a_server_that_comes_back_older_before_the_files_have_a_change_loses_it_nowhere(
+        self, store, redis, data_dir
+    ):
+        buy(store, "1")
+        wait_for(lambda: not owed(data_dir))
+        old = redis.dump(f"sq:{{{BOOK}}}")
+        with locked(data_dir / "journal" / "positions.on_files"):
+            buy(store, "2")
+            redis.restore(f"sq:{{{BOOK}}}", 0, old, replace=True)
+        # The background copies the book before anybody asks for it.
+        wait_for(lambda: not owed(data_dir))
+        later = create_data_store("hybrid")
+        assert later.read_book(BOOK).positions[CODE].volume == 200
+        later.close()
+        recover(data_dir)
+        assert same_everywhere(store, data_dir).positions[CODE].volume == 200
+
+    def test_a_quiet_process_is_not_shown_the_older_book_of_a_server_that_began_anew(
+        self, store, redis, data_dir
+    ):
+        buy(store, "1")
+        wait_for(lambda: not owed(data_dir))
+        old = redis.dump(f"sq:{{{BOOK}}}")
+        with Trader(data_dir, REDIS_PORT=servers.REDIS.port) as quiet:
+            assert quiet.get("get_positions", BOOK)[CODE].volume == 100
+            with locked(data_dir / "journal" / "positions.on_files"):
+                buy(store, "2")
+                redis.restore(f"sq:{{{BOOK}}}", 0, old, replace=True)
+                redis.client_kill_filter(_type="normal", skipme=True)
+                quiet.begin([("get_positions", (BOOK,), {})])
+                # Whoever goes to the files has to wait; whoever does not, answers.
+                quiet._pipe.poll(0.5)
+            (answer,) = quiet._receive(20)
+        assert answer.value[CODE].volume == 200
+
+    def test_who_begins_before_the_files_have_a_change_knows_it_from_the_journal(
+        self, store, redis, data_dir
+    ):
+        buy(store, "1")
+        wait_for(lambda: not owed(data_dir))
+        old = redis.dump(f"sq:{{{BOOK}}}")
+        with locked(data_dir / "journal" / "positions.on_files"):
+            buy(store, "2")
+            redis.restore(f"sq:{{{BOOK}}}", 0, old, replace=True)
+            later = create_data_store("hybrid")
+            assert later.positions.sync.known_marks(BOOK) == store.positions.sync.known_marks(BOOK)
+            later.close()
 
 
 class TestSwitches:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -7,9 +8,11 @@ import pytest
 from storage_app.contract.errors import Conflict, InvalidInput, Unsupported
 from storage_app.contract.roles import AccountBook, PositionStore, TradeLedger
 from storage_app.contract.rules import Capital
+from storage_app.stores import fills
 from storage_app.stores.compose import create_data_store
 from tests import servers
 from tests.silverquant.conftest import ACCOUNT, wait_for
+from trades_app.market import clock
 
 pytestmark = [
     pytest.mark.django_db(transaction=True, databases=["default", "clickhouse"]),
@@ -97,6 +100,17 @@ def test_without_the_word_of_the_broker_known_cash_moves_by_the_amount(store):
     fill(store, "SELL", 200, trade_id="T2", price=11)
     wait_for(lambda: cash_of(store) == 902_200)
     assert store.get_account(ACCOUNT)["position_value"] == 97_800
+
+
+def test_of_two_fills_the_one_that_is_recorded_last_counts_both(store):
+    store.update_account_capital(ACCOUNT, 900_000, 1_000_000, 100_000)
+    with clock.pinned(clock.now() - timedelta(minutes=1)):
+        waited = fills.new_fill(
+            BOOK, "1772415060", CODE, "浦发银行", "BUY", "10.5", 1000, trade_id="T1"
+        )
+    fill(store, "BUY", 200, trade_id="T2", price=10)
+    store._fills.record(waited)
+    wait_for(lambda: cash_of(store) == 887_500)
 
 
 def test_an_account_that_nobody_opened_keeps_its_fills(store):

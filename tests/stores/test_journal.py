@@ -116,6 +116,27 @@ def test_a_tail_meets_each_entry_once(journal):
     other.close()
 
 
+def test_an_entry_that_was_written_when_the_reader_had_passed_by_is_met_all_the_same(
+    journal, monkeypatch
+):
+    journal.append("trade", 1)
+    end = journal.append("trade", 2).place.offset
+    read, reads = segments._read_used, []
+
+    def read_late(stream, start):
+        data = bytearray(read(stream, start))
+        if not reads:
+            # It passed the place of the first entry before that was written.
+            data[:end] = bytes(end)
+        reads.append(start)
+        return bytes(data)
+
+    monkeypatch.setattr(segments, "_read_used", read_late)
+    entries, damage = journal.tail().read()
+    assert [entry.body for entry in entries] == [1, 2]
+    assert not damage
+
+
 def test_marks_stay_with_an_entry_for_every_later_reader(journal):
     done, owed = journal.append("trade", 1), journal.append("trade", 2)
     journal.mark([done], PRIMARY)
