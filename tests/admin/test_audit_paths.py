@@ -26,13 +26,14 @@ from django_celery_beat.models import (
 from django_otp.oath import totp
 
 import storage_app.services
-from storage_app.models import AuditEntry, ParamDecision, User
+from storage_app.models import AuditEntry, JobRun, ParamDecision, User
 from storage_app.models.audited import AuditedModel
 from storage_app.services import (
     access,
     accounts,
     approvals,
     bindings,
+    books,
     capital,
     conflicts,
     second_factor,
@@ -84,6 +85,7 @@ class World:
         self.cron = CrontabSchedule.objects.create(minute="1")
         self.clocked = ClockedSchedule.objects.create(clocked_time=clock.now())
         self.job = PeriodicTask.objects.create(name="job", task="t", interval=self.every)
+        self.run = JobRun.objects.create(job="run_import", day=clock.today(), slot="1")
         self.client = signed_in(self.boss)
         self.actor = person(self.boss, "10.0.0.1")
         self.waiting = strategies.save_params(trader(), "Alpha", {"n": 2})
@@ -128,6 +130,16 @@ SERVICES = {
     "bindings.unbind": (
         "accountstrategy",
         lambda w: bindings.unbind(w.actor, "55009728", "Beta", "why"),
+    ),
+    "books.record_claim": (
+        "account",
+        lambda w: books.record_claim(w.actor, "55009728", "a", "b", "why"),
+    ),
+    "books.record_decision": (
+        "account",
+        lambda w: books.record_decision(
+            w.actor, "55009728", "600000.SH", "3 days", "4 days", "host", "why"
+        ),
     ),
     "capital.import_snapshots": (
         "account",
@@ -190,6 +202,7 @@ SERVICES = {
 # Services that act as somebody and leave no entry of their own, with the reason.
 SILENT = {
     "bindings.resume": "bindings.set_status, as pause",
+    "capital.record_close": "the snapshot of the day is its record",
     "capital.update_capital": "the snapshots and the journal are its record",
     "second_factor.remove": "leaves one where there was a factor; see the page's path below",
 }
@@ -322,6 +335,9 @@ PAGES = {
             ),
         ),
     ),
+    "storage_app_jobrun_cancel": (
+        "jobrun", lambda w: w.post("storage_app_jobrun_cancel", w.run.pk, reason="why"),
+    ),
     "storage_app_user_add": (
         "user",
         lambda w: w.post(
@@ -445,6 +461,8 @@ PAGES = {
         lambda w: w.post("django_celery_beat_periodictask_delete", w.job.pk, post="yes"),
     ),
 }  # fmt: skip
+# Pages whose entries another module counts.
+COUNTED_ELSEWHERE = {"storage_app_report_repair": "tests/admin/test_reports.py, one for each step"}
 STORE = {
     "create_account": (
         "account",
@@ -594,4 +612,4 @@ def test_every_page_that_writes_stands_in_the_table():
             if getattr(one, f"has_{verb}_permission")(request):
                 writable.add(f"{name}_{verb}")
         writable |= {f"{name}_{move}" for move in one.actions_detail or ()}
-    assert writable - PAGES.keys() == set()
+    assert writable - PAGES.keys() == COUNTED_ELSEWHERE.keys()
