@@ -214,7 +214,7 @@ class TestLease:
         assert lease() == ""
         near.create_account(BOOK, "主账户", "QMT", 1)
         with clock.pinned(MORNING):
-            assert age_books() == [BOOK]
+            assert age_books()["result"] == [BOOK]
         assert lease() == ""
         servers.REDIS.kill()
         with pytest.raises(Unavailable, match="knows no book"):
