@@ -13,14 +13,14 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Protocol, TypeVar
 
-from storage_app.contract.errors import InvalidInput, NotFound, Unavailable
+from storage_app.contract.errors import Conflict, InvalidInput, NotFound, Unavailable
 from storage_app.contract.roles import AccountBook, KlineStore, StrategyBook, role_methods
 from storage_app.contract.types import Money
 from storage_app.services.signals import book_changed
 from storage_app.stores.clickhouse import ClickHouseKlines
-from storage_app.stores.fallback import Mirrored, MirrorT, PrimaryT, Switches
+from storage_app.stores.fallback import Mirrored, MirrorT, Part, PrimaryT, Switches
 from storage_app.stores.file.accounts import FileAccounts
 from storage_app.stores.file.klines import FileKlines
 from storage_app.stores.file.strategies import FileStrategies
@@ -102,7 +102,18 @@ class MirroredKlines(MirroredReads[ClickHouseKlines, FileKlines]):
         return found
 
 
-class _Book(MirroredReads[PrimaryT, MirrorT]):
+class Snapshot(Part, Protocol):
+    """Files that stand in for a role of the relational database."""
+
+    def exists(self) -> bool: ...
+
+    def renumber(self, ident: int, now: int) -> None: ...
+
+
+SnapshotT = TypeVar("SnapshotT", bound=Snapshot)
+
+
+class _Book(MirroredReads[PrimaryT, SnapshotT]):
     """A role in the relational database with a snapshot in files.
 
     The snapshot is refreshed when this process commits a change, and each half minute for what
@@ -112,10 +123,9 @@ class _Book(MirroredReads[PrimaryT, MirrorT]):
     book: ClassVar[str]
 
     def __init__(
-        self, primary: PrimaryT, mirror: MirrorT, outbox: Outbox, switches: Switches
+        self, primary: PrimaryT, mirror: SnapshotT, outbox: Outbox, switches: Switches
     ) -> None:
         super().__init__(primary, mirror, outbox, switches)
-        # Whether the database was gone before the snapshot had the change of this thread.
         self._behind = threading.local()
         if switches.dual_write:
             outbox.every(SNAPSHOT_SECONDS, f"snapshot of {self.book}", self.refresh)
@@ -130,13 +140,33 @@ class _Book(MirroredReads[PrimaryT, MirrorT]):
     def take_snapshot(self) -> None:
         raise NotImplementedError
 
-    def has_snapshot(self) -> bool:
-        raise NotImplementedError
-
     def read_mirror(self, name: str, *args: Any, **kwargs: Any) -> Any:
-        if not self.has_snapshot():
+        if not self.mirror.exists():
             raise Unavailable(self.component, f"it is down and there is no snapshot of {self.book}")
         return super().read_mirror(name, *args, **kwargs)
+
+    def _writing(self, name: str) -> Callable[..., Any]:
+        write = super()._writing(name)
+
+        @functools.wraps(write)
+        def write_and_note(*args: Any, **kwargs: Any) -> Any:
+            answer = write(*args, **kwargs)
+            if self.is_behind():
+                # What was acknowledged and cannot be read from the database now.
+                with suppress(Conflict, InvalidInput, NotFound):
+                    self._do_in_snapshot(name, answer, *args, **kwargs)
+            return answer
+
+        return write_and_note
+
+    def _do_in_snapshot(self, name: str, answer: Any, *args: Any, **kwargs: Any) -> None:
+        noted = getattr(self.mirror, name)(*args, **kwargs)
+        if name.startswith("create_"):
+            self.mirror.renumber(noted, answer)
+
+    def is_behind(self) -> bool:
+        """Tell whether the database was gone before the snapshot had this thread's change."""
+        return getattr(self._behind, "is_so", False)
 
     def _on_change(self, book: str, **_: object) -> None:
         if book == self.book:
@@ -160,26 +190,17 @@ class MirroredStrategies(_Book[OrmStrategies, FileStrategies]):
     def take_snapshot(self) -> None:
         self.mirror.load_snapshot(self.primary.dump, self.primary.dump_params)
 
-    def has_snapshot(self) -> bool:
-        return self.mirror.exists()
-
     def save_strategy_params(
         self, strategy_name: str, params: Mapping[str, Any], remark: str = ""
     ) -> int:
-        save = self._writing("save_strategy_params")
-        version = int(save(strategy_name, params, remark))
-        self._note(self.mirror.add_version, strategy_name, version, params, remark)
-        return version
+        return int(self._writing("save_strategy_params")(strategy_name, params, remark))
 
-    def activate_strategy_params(self, strategy_name: str, version: int) -> None:
-        self._writing("activate_strategy_params")(strategy_name, version)
-        self._note(self.mirror.activate_strategy_params, strategy_name, version)
-
-    def _note(self, change: Callable[..., None], *args: Any) -> None:
-        """Do in the snapshot what was acknowledged and cannot be read from the database now."""
-        if getattr(self._behind, "is_so", False):
-            with suppress(NotFound):
-                change(*args)
+    def _do_in_snapshot(self, name: str, answer: Any, *args: Any, **kwargs: Any) -> None:
+        if name == "save_strategy_params":
+            # The version is the database's, not the next one of the files.
+            self.mirror.add_version(args[0], answer, *args[1:])
+        else:
+            super()._do_in_snapshot(name, answer, *args, **kwargs)
 
 
 class MirroredAccounts(_Book[OrmAccounts, FileAccounts]):
@@ -198,9 +219,6 @@ class MirroredAccounts(_Book[OrmAccounts, FileAccounts]):
 
     def take_snapshot(self) -> None:
         self.mirror.load_snapshot(self.primary.dump)
-
-    def has_snapshot(self) -> bool:
-        return self.mirror.exists()
 
     def update_account_capital(
         self,

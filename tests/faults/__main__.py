@@ -34,7 +34,7 @@ def arguments():
     parser.add_argument("--readers", type=int, default=1)
     parser.add_argument("--far-writers", type=int, default=1, help="on a second host")
     parser.add_argument("--far-readers", type=int, default=1)
-    parser.add_argument("--day-seconds", type=float, default=2.0)
+    parser.add_argument("--day-seconds", type=float, default=4.0)
     parser.add_argument("--without", action="append", choices=PARTS, default=[])
     parser.add_argument(
         "--spare", action="append", choices=list(schedule.SERVER_FAULTS), default=[],

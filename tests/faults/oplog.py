@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +29,8 @@ class Operation:
     outcome: str = UNKNOWN
     answer: Any = None
     seconds: float = 0.0
+    # Operations of this kind that its writer had begun when it was told.
+    begun: int = 0
 
     @property
     def is_done(self):
@@ -62,6 +65,7 @@ class OpLogs:
     directory: Any
     operations: dict[tuple[str, int], Operation] = field(default_factory=dict)
     _read: dict[Any, int] = field(default_factory=dict)
+    _begun: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def follow(self):
         """Return the operations about which something new is known."""
@@ -92,9 +96,11 @@ class OpLogs:
             if known is None:
                 known = Operation(writer, line["n"], line["kind"], line["arguments"])
                 self.operations[key] = known
+                self._begun[writer, known.kind] += 1
             return known
         operation = self.operations[key]
         (operation.outcome,) = {DONE, REFUSED, BROKEN} & line.keys()
         operation.answer = line[operation.outcome]
+        operation.begun = self._begun[writer, operation.kind]
         operation.seconds = max(operation.seconds, line["seconds"])
         return operation

@@ -65,10 +65,12 @@ class Writer:
             time.sleep(self.chance.uniform(0, PAUSE))
 
     def settle_doubts(self):
-        doubts, self.doubts = self.doubts, []
-        for one in doubts:
-            if not is_too_old(one):
-                self.call(one)
+        """Repeat in order what nobody knows the outcome of, until there is no answer again."""
+        while self.doubts:
+            first = self.doubts[0]
+            if not is_too_old(first) and is_in_doubt(self.call(first)):
+                return
+            del self.doubts[0]
 
     def age(self):
         today = clock.today()
@@ -95,6 +97,9 @@ class Writer:
         self.do("fill", {"code": code, "side": "BUY", "timestamp": clock.now().timestamp()})
 
     def turn(self):
+        if any(one.kind == "turn" for one in self.doubts):
+            # A sell before its buy would be of nothing.
+            return
         side = "SELL" if self.turns % 2 else "BUY"
         self.turns += 1
         code = self.here.turning_code(self.name)
@@ -124,7 +129,7 @@ class Writer:
             answer = CALLS[operation.kind](self, operation.number, **operation.arguments)
         except self.unavailable as exc:
             self.log.tell(operation, oplog.REFUSED, str(exc), started)
-            if is_in_doubt(operation):
+            if is_in_doubt(operation) and operation not in self.doubts:
                 self.doubts.append(operation)
         except Exception as exc:
             logging.exception("%s", operation)

@@ -34,7 +34,9 @@ class Scene:
     readers: int = 1
     far_writers: int = 1
     far_readers: int = 1
-    day_seconds: float = 2.0
+    # What is older than seven trading days may be forgotten, so no outage may last so long, also
+    # not on a busy machine.
+    day_seconds: float = 4.0
     parts: tuple[str, ...] = PARTS
     databases: dict[str, str] = field(default_factory=dict)
     origin: float = field(default_factory=time.time)

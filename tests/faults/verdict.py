@@ -118,9 +118,11 @@ def check_fills(scene, positions, logs, writer):
     found = positions[code].volume if code in positions else 0
     if not least <= found <= VOLUME * len(fills):
         yield f"{code} holds {found} shares after {least // VOLUME} to {len(fills)} fills"
-    for number, one in enumerate(fills, 1):
-        if one.is_done and one.answer > VOLUME * number:
-            yield f"fill {one.number} of {writer} was told {one.answer} shares after {number} fills"
+    for one in fills:
+        # One that was refused is repeated, perhaps when later ones are done.
+        if one.is_done and one.answer > VOLUME * one.begun:
+            told = f"{one.answer} shares after {one.begun} fills"
+            yield f"fill {one.number} of {writer} was told {told}"
 
 
 def check_turns(scene, positions, logs, writer):

@@ -29,7 +29,7 @@ from storage_app.stores.file.documents import (
     read_document,
     updating,
 )
-from storage_app.stores.file.records import believing, next_id
+from storage_app.stores.file.records import believing, next_id, renumber
 from storage_app.stores.file.strategies import FileStrategies
 from trades_app.market import clock
 
@@ -91,6 +91,11 @@ class FileAccounts(AccountBook):
             ident = next_id(book.accounts.values())
             book.accounts[new.account_id] = _new_entry(ident, new)
         return ident
+
+    def renumber(self, ident: int, now: int) -> None:
+        """Give an account the number that the database has for it."""
+        with self._updating() as book:
+            renumber(book.accounts.values(), ident, now)
 
     def get_account(self, account_id: str) -> dict[str, Any] | None:
         entry = self._read().accounts.get(account_id)

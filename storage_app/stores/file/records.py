@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from decimal import InvalidOperation
 from pathlib import Path
+from typing import Any
 
 from storage_app.contract.errors import Corrupt
 
@@ -22,3 +23,9 @@ def believing(path: Path, entry: str = "") -> Iterator[None]:
 
 def next_id(entries: Iterable[Mapping[str, int]]) -> int:
     return max((entry["id"] for entry in entries), default=0) + 1
+
+
+def renumber(entries: Iterable[dict[str, Any]], ident: int, now: int) -> None:
+    for entry in entries:
+        if entry["id"] == ident:
+            entry["id"] = now

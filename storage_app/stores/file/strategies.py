@@ -29,7 +29,7 @@ from storage_app.stores.file.documents import (
     read_document,
     updating,
 )
-from storage_app.stores.file.records import believing, next_id
+from storage_app.stores.file.records import believing, next_id, renumber
 from trades_app.market import clock
 
 Strategies = dict[str, Document]
@@ -68,6 +68,11 @@ class FileStrategies(StrategyBook):
             ident = next_id(strategies.values())
             strategies[new.strategy_name] = _new_entry(ident, new)
         return ident
+
+    def renumber(self, ident: int, now: int) -> None:
+        """Give a strategy the number that the database has for it."""
+        with self._updating() as strategies:
+            renumber(strategies.values(), ident, now)
 
     def list_strategies(self) -> list[dict[str, Any]]:
         entries = self._read().values()
