@@ -23,7 +23,7 @@ COMPONENT = "clickhouse"
 # Rows looked up at once; so many uids are named, more are all read between their dates, since
 # a query that names thousands takes longer than one that returns them.
 _LOOKUP = 5000
-_NAMED = 200
+_NAMED = 1000
 # A batch that a trading thread may be waiting for.
 _PROMPT_TRADES = 100
 _PROMPT_ROWS = 5000

@@ -14,7 +14,7 @@ from storage_app.contract.types import PositionState
 from storage_app.models import Account
 from storage_app.stores.clickhouse import ClickHouseTrades
 from tests.browser.conftest import PHONE
-from tests.browser.test_pages import COLOURS, POLICY
+from tests.browser.test_pages import COLOURS
 from tests.factories import make_account, make_snapshot, make_trade
 from trades_app.market import clock
 
@@ -197,11 +197,6 @@ def test_data_pages_fit_the_screen_and_keep_to_the_policy(visit, fills, viewport
     platform_store().replace_positions(f"{ACCOUNT}/extra", {"600809.SH": state})
     me = visit(viewport=viewport, dark=dark)
 
-    def add_policy(route):
-        answer = route.fetch()
-        route.fulfill(response=answer, headers=answer.headers | {"content-security-policy": POLICY})
-
-    me.page.route("**/admin/**", add_policy)
     me.sign_in()
     theme, device = ("dark" if dark else "light"), ("phone" if viewport else "desktop")
     for name, path in (
