@@ -1,4 +1,8 @@
-"""What Celery runs; each task calls one function of a lower layer."""
+"""What Celery runs; each task calls one function of a lower layer.
+
+What brings pandas or pyarrow is imported by the task that needs it: beat loads this module as well,
+and would carry a hundred megabytes for nothing.
+"""
 
 from __future__ import annotations
 
@@ -10,20 +14,14 @@ from django.conf import settings
 from django.db.utils import OperationalError
 
 from storage_app.backup import unfinished
-from storage_app.backup.making import back_up
 from storage_app.contract.errors import StorageError
-from storage_app.imports import runs
 from storage_app.models import JobRun
 from storage_app.services import actors, jobs, trading_calendar
 from storage_app.services.findings import told
 from storage_app.services.jobs import Outcome
-from storage_app.stores import closing, kline_mirror
 from storage_app.stores.aging import age_books as age
 from storage_app.stores.compose import open_platform_store
 from storage_app.stores.draining import drain
-from storage_app.verify import bar_quality, comparing
-from storage_app.verify.bar_quality import BarScope
-from storage_app.verify.scope import Scope
 from trades_app.market import clock
 
 # 30 s, 1, 2, 4, 8 and then every 10 minutes: an hour of outage is bridged.
@@ -53,6 +51,8 @@ def drain_journals() -> dict[str, int]:
 
 @shared_task(name="storage_app.mirror_klines", **RETRY)
 def mirror_klines() -> dict[str, int]:
+    from storage_app.stores import kline_mirror
+
     if not settings.ENABLE_DUAL_WRITE:
         return {}
     return kline_mirror.refresh(settings.DATA_DIR).written
@@ -70,25 +70,34 @@ def record_close() -> Outcome:
 
 @shared_task(name="storage_app.backup", **RETRY)
 def backup() -> Outcome:
+    from storage_app.backup.making import back_up
+
     actor = actors.job("backup")
     return _daily("backup", lambda watch: back_up(settings.DATA_DIR, actor, watch=watch).as_json())
 
 
 @shared_task(name="storage_app.verify", **RETRY)
 def verify() -> Outcome:
+    from storage_app.verify import comparing
+    from storage_app.verify.scope import Scope
+
     work = partial(comparing.run, actors.job("verify"), Scope())
     return _daily("verify", lambda watch: told(work(watch)))
 
 
 @shared_task(name="storage_app.check_klines", **RETRY)
 def check_klines() -> Outcome:
-    work = partial(bar_quality.run, actors.job("check_klines"), BarScope())
+    from storage_app.verify import bar_quality
+
+    work = partial(bar_quality.run, actors.job("check_klines"), bar_quality.BarScope())
     return _daily("check_klines", lambda watch: told(work(watch)), trading_days_only=True)
 
 
 # Without a retry: a person watches it, and may begin it again.
 @shared_task(name="storage_app.run_import")
 def run_import(number: int) -> Outcome:
+    from storage_app.imports import runs
+
     return runs.perform(number)
 
 
@@ -112,6 +121,8 @@ def _aged() -> list[str]:
 
 
 def _recorded() -> list[Any]:
+    from storage_app.stores import closing
+
     store = open_platform_store()
     try:
         found = closing.record_close(store, actors.job("record_close"))
