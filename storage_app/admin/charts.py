@@ -14,7 +14,7 @@ from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
-from storage_app.admin import bar_quality, facts
+from storage_app.admin import facts
 from storage_app.admin.sources import platform_store, reading_clickhouse, signed_in
 from storage_app.contract.arguments import parse_code
 from storage_app.contract.errors import InvalidInput, Unavailable
@@ -104,6 +104,9 @@ def _visible(request: HttpRequest) -> int:
 
 
 def _kline(user: User, code: str, adjust: Adjust, visible: int) -> dict[str, Any]:
+    # Brings pandas, which worker and beat, who load the pages too, would carry for nothing.
+    from storage_app.admin import bar_quality
+
     with reading_clickhouse():
         frame = platform_store().get_kline(code, days=MOST_BARS, adjust=adjust)
         if frame.empty:
