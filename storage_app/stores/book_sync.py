@@ -380,6 +380,7 @@ class BookSync:
         """Make the book in Redis what the files have, as a new generation."""
         with self.host_lock():
             self._refuse_on_files()
+            self.catch_up()
             self._known[book] = self.breaker.call(self.settlement.restore, book)
 
     def _refuse_on_files(self) -> None:

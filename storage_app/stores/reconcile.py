@@ -8,6 +8,7 @@ it stays as the server has it, and a person decides.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
@@ -29,6 +30,8 @@ from storage_app.contract.positions import (
 )
 from storage_app.contract.types import BookCopy, BookState, Money, PositionState
 from trades_app.market import clock
+
+logger = logging.getLogger(__name__)
 
 _INCREMENT: Final = "increment|"
 AGE: Final = "held_days"
@@ -114,7 +117,14 @@ class _Merger:
     ) -> None:
         day = parse_timestamp(timestamp).date()
         identity = fill_identity(code, side, trade_id, day)
-        if identity in self.applied or (self._was_there and day < kept_since(clock.today())):
+        if identity in self.applied:
+            return
+        if self._was_there and day < kept_since(clock.today()):
+            # Its identity is kept no longer, so the server may have it all the same.
+            logger.error(
+                "fill %s of %s on %s may be missing after the loss: %s %s, compare with the broker",
+                *(trade_id, code, day, side, volume),
+            )
             return
         self.applied[identity] = clock.today()
         if not self._may_fill(code, remaining):

@@ -291,6 +291,18 @@ class TestLoss:
             assert later.positions.sync.known_marks(BOOK) == store.positions.sync.known_marks(BOOK)
             later.close()
 
+    def test_a_book_restored_by_hand_has_what_only_the_journal_has(self, store, redis, data_dir):
+        buy(store, "1")
+        wait_for(lambda: not owed(data_dir))
+        outbox = store._hold.outbox
+        outbox._chores.clear()
+        with outbox.journal.draining(10) as is_mine:
+            assert is_mine
+            buy(store, "2")
+            redis.delete(f"sq:{{{BOOK}}}")
+            store.positions.sync.restore(BOOK)
+        assert RedisPositions().read_book(BOOK).positions[CODE].volume == 200
+
 
 class TestSwitches:
     @pytest.mark.parametrize(

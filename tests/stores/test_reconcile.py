@@ -198,6 +198,16 @@ def test_what_redis_had_and_lost_is_done_again_where_it_is_missing():
     assert merge(base, base, complete, was).state == merged.state
 
 
+def test_a_lost_fill_too_old_to_be_told_from_an_applied_one_is_named_in_the_log(caplog):
+    old = replace(fill("1"), was_there=True)
+    old.arguments["timestamp"] = datetime(2026, 1, 5, 9, 31, tzinfo=clock.SHANGHAI)
+    book = copy(held())
+    assert merge(book, book, book, [old]).state == book.state
+    (record,) = caplog.records
+    assert record.levelname == "ERROR"
+    assert "fill 1 of 600000.SH" in record.message
+
+
 HOST_CHANGES = st.lists(
     st.one_of(
         st.builds(
